@@ -1,0 +1,55 @@
+package dynamo
+
+import "github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
+
+// maxSegments is the service's limit of TotalSegments.
+const maxSegments = 1_000_000
+
+type scanRequest struct {
+	readOptions
+	Segment       *int
+	TotalSegments *int
+}
+
+func (db *DB) scan(body []byte) (any, *wire.Error) {
+	req, fault := decode[scanRequest](body)
+	if fault != nil {
+		return nil, fault
+	}
+	if fault := req.checkSegments(); fault != nil {
+		return nil, fault
+	}
+	r, _, fault := req.prepare(db)
+	if fault != nil {
+		return nil, fault
+	}
+	if req.TotalSegments != nil {
+		r.span.low, r.span.high = segment(*req.Segment, *req.TotalSegments)
+	}
+	if fault := r.setStart(); fault != nil {
+		return nil, fault
+	}
+	if after := r.span.after; after != "" && (after < r.span.low || r.span.high != "" && after >= r.span.high) {
+		return nil, invalid("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct "+
+			"Segment. TotalSegments: %d Segment: %d", *req.TotalSegments, *req.Segment)
+	}
+	return r.run(db)
+}
+
+func (r *scanRequest) checkSegments() *wire.Error {
+	switch {
+	case r.Segment == nil && r.TotalSegments == nil:
+		return nil
+	case r.TotalSegments == nil:
+		return invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+	case r.Segment == nil:
+		return invalid("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
+	case *r.TotalSegments < 1 || *r.TotalSegments > maxSegments:
+		return invalid("1 validation error detected: Value '%d' at 'totalSegments' failed to satisfy constraint: "+
+			"Member must have value between 1 and 1000000", *r.TotalSegments)
+	case *r.Segment < 0 || *r.Segment >= *r.TotalSegments:
+		return invalid("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less "+
+			"than TotalSegments: %d", *r.Segment, *r.TotalSegments)
+	}
+	return nil
+}

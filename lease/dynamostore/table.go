@@ -1,0 +1,153 @@
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/kinesiskit/kinesiskit/internal/awsx"
+	"github.com/kinesiskit/kinesiskit/lease"
+)
+
+// ownerIndex is KCL 3.x's name for it.
+const ownerIndex = "LeaseOwnerToLeaseKeyIndex"
+
+// A table is created within seconds; one that is not usable after ten minutes (KCL's bound too) will not be.
+const (
+	tableTimeout  = 10 * time.Minute
+	firstTableGap = 200 * time.Millisecond
+	maxTableGap   = 5 * time.Second
+)
+
+// Open looks whether the table is there and is a lease table, creates it if it is not there, and waits until it can be used, at most ten minutes.
+// Several workers may do this at once. For a table that exists it needs no permission to create one.
+//
+// Errors: *lease.TableError if the configuration is wrong, the table is something else, it does not exist and must not be created, or its creation
+// was refused for good. After any other error Open may be called again.
+func (s *Store) Open(ctx context.Context) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	started := time.Now()
+	for gap := firstTableGap; ; gap = min(2*gap, maxTableGap) {
+		if err := ctx.Err(); err != nil {
+			return s.failed("open", "", err)
+		}
+		status, err := s.look(ctx)
+		if err != nil || usable(status) {
+			return err
+		}
+		if time.Since(started) >= tableTimeout {
+			return s.unusable(fmt.Sprintf("is still %s after %v", status, tableTimeout), nil)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(gap):
+		}
+	}
+}
+
+// usable: a table whose settings or indexes are being changed serves reads and writes.
+func usable(status types.TableStatus) bool {
+	return status == types.TableStatusActive || status == types.TableStatusUpdating
+}
+
+// look reads the table's state and creates one where there is none. That it may be called again right after the creation, when an answer can still
+// be that there is no table, does no harm: the second creation is refused as one in use.
+func (s *Store) look(ctx context.Context) (types.TableStatus, error) {
+	out, err := s.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.cfg.Table}, awsx.DynamoOnce)
+	var absent *types.ResourceNotFoundException
+	switch {
+	case err == nil:
+		return s.judge(out.Table)
+	case !errors.As(err, &absent):
+		return "", s.failed("describe", "", err)
+	case s.cfg.NeverCreate:
+		return "", s.unusable("does not exist", err)
+	}
+	return s.create(ctx)
+}
+
+func (s *Store) create(ctx context.Context) (types.TableStatus, error) {
+	out, err := s.db.CreateTable(ctx, s.blueprint(), awsx.DynamoOnce)
+	var exists *types.ResourceInUseException
+	switch {
+	case err == nil:
+		return s.judge(out.TableDescription)
+	case errors.As(err, &exists): // another worker was faster
+		return types.TableStatusCreating, nil
+	}
+	if class := awsx.Classify(err); class == awsx.Denied || class == awsx.Invalid {
+		return "", s.unusable("does not exist and cannot be created", err)
+	}
+	return "", s.failed("create table", "", err)
+}
+
+func (s *Store) blueprint() *dynamodb.CreateTableInput {
+	in := &dynamodb.CreateTableInput{
+		TableName:   &s.cfg.Table,
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(attrOwner), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
+			IndexName: aws.String(ownerIndex),
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String(attrOwner), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeRange},
+			},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		}},
+	}
+	if s.cfg.ReadUnits > 0 {
+		units := &types.ProvisionedThroughput{ReadCapacityUnits: &s.cfg.ReadUnits, WriteCapacityUnits: &s.cfg.WriteUnits}
+		in.BillingMode = types.BillingModeProvisioned
+		in.ProvisionedThroughput = units
+		in.GlobalSecondaryIndexes[0].ProvisionedThroughput = units
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.cfg.Tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: aws.String(s.cfg.Tags[key])})
+	}
+	return in
+}
+
+// judge refuses a table that is something else, and one that will not become usable by waiting.
+func (s *Store) judge(t *types.TableDescription) (types.TableStatus, error) {
+	if t == nil {
+		return "", s.failed("describe", "", errNoDescription)
+	}
+	switch t.TableStatus {
+	case types.TableStatusDeleting: // until it is gone, and then there is none
+		return t.TableStatus, nil
+	case types.TableStatusInaccessibleEncryptionCredentials, types.TableStatusArchiving, types.TableStatusArchived:
+		return "", s.unusable("is "+string(t.TableStatus), nil)
+	}
+	if !keyedByLease(t) {
+		return "", s.unusable("is not a lease table: its key is not "+attrKey+" (S) alone", nil)
+	}
+	return t.TableStatus, nil
+}
+
+var errNoDescription = errors.New("the answer has no description of the table")
+
+func keyedByLease(t *types.TableDescription) bool {
+	if len(t.KeySchema) != 1 || aws.ToString(t.KeySchema[0].AttributeName) != attrKey || t.KeySchema[0].KeyType != types.KeyTypeHash {
+		return false
+	}
+	return slices.ContainsFunc(t.AttributeDefinitions, func(d types.AttributeDefinition) bool {
+		return aws.ToString(d.AttributeName) == attrKey && d.AttributeType == types.ScalarAttributeTypeS
+	})
+}
+
+func (s *Store) unusable(problem string, err error) error {
+	return &lease.TableError{Table: s.cfg.Table, Problem: problem, Err: err}
+}
