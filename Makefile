@@ -1,0 +1,30 @@
+# One word for what a contributor does most. `.ci/run` is what must pass before a merge.
+
+.PHONY: test race lint bench fuzz sim mutants quickstart api
+
+test: ## every test, as a user runs them
+	go test ./...
+
+race: ## the same under the race detector, in another order each time
+	go test -race -shuffle=on ./...
+
+lint: ## golangci-lint in the version that .ci/run pins
+	.ci/run lint
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## each fuzz target for KINESISKIT_FUZZTIME, default 5s
+	.ci/run fuzz
+
+sim: ## fleets of the lease core with faults, many seeds
+	go test ./lease -count=1 -run Sim
+
+mutants: ## take the guarantees out one by one: a test must notice each time
+	go run ./internal/mutants
+
+quickstart: ## the README's demonstration
+	go run ./examples/quickstart
+
+api: ## write the record of the exported API into api/
+	go test ./internal/apicheck -count=1 -update
