@@ -26,12 +26,13 @@ func (c *collection) from(key string) int {
 	return sort.Search(len(c.entries), func(i int) bool { return c.entries[i].key >= key })
 }
 
-func (c *collection) get(key string) (entry, bool) {
+// get returns the entry under key, the zero entry if there is none.
+func (c *collection) get(key string) entry {
 	i := c.from(key)
 	if i == len(c.entries) || c.entries[i].key != key {
-		return entry{}, false
+		return entry{}
 	}
-	return c.entries[i], true
+	return c.entries[i]
 }
 
 func (c *collection) put(e entry) {

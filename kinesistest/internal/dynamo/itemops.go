@@ -40,7 +40,7 @@ func (db *DB) getItem(body []byte) (any, *wire.Error) {
 		return nil, fault
 	}
 	db.mu.Lock()
-	found, _ := t.items.get(key)
+	found := t.items.get(key)
 	db.mu.Unlock()
 	return &presentItem{
 		Item:             projectedItem(projected, found.item),
@@ -133,7 +133,7 @@ func (db *DB) perform(w *write, o *writeOptions) (old entry, now item, fault *wi
 	if w.table.deleted {
 		return old, nil, errNoTable
 	}
-	old, _ = w.table.items.get(w.key)
+	old = w.table.items.get(w.key)
 	if w.condition != nil && !w.condition.holds(old.item) {
 		if o.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
 			return old, nil, conditionFailed(old.item)

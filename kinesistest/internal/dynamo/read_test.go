@@ -253,7 +253,7 @@ func TestScanReadsEveryItemOnce(t *testing.T) {
 	} {
 		items, _ := readAll(t, db, "Scan", `{"TableName":"leases"`+rest+`}`)
 		seen := map[string]bool{}
-		for _, key := range strings.Fields(column(items, "k")) {
+		for key := range strings.FieldsSeq(column(items, "k")) {
 			seen[key] = true
 		}
 		if len(items) != 500 || len(seen) != 500 {
@@ -272,7 +272,7 @@ func TestParallelScanPartitionsTheTable(t *testing.T) {
 		for segment := range total {
 			items, _ := readAll(t, db, "Scan", fmt.Sprintf(`{"TableName":"leases","Segment":%d,"TotalSegments":%d,"Limit":50}`, segment, total))
 			smallest = min(smallest, len(items))
-			for _, key := range strings.Fields(column(items, "k")) {
+			for key := range strings.FieldsSeq(column(items, "k")) {
 				seen[key]++
 			}
 		}

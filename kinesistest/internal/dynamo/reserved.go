@@ -5,7 +5,7 @@ import "strings"
 // reservedWords are the words of the service's published list: an attribute of such a name is only reachable through a # placeholder.
 var reservedWords = func() map[string]struct{} {
 	words := make(map[string]struct{})
-	for _, word := range strings.Fields(`
+	for word := range strings.FieldsSeq(`
 ABORT ABSOLUTE ACTION ADD AFTER AGENT AGGREGATE ALL ALLOCATE ALTER ANALYZE AND ANY ARCHIVE ARE ARRAY AS ASC ASCII
 ASENSITIVE ASSERTION ASYMMETRIC AT ATOMIC ATTACH ATTRIBUTE AUTH AUTHORIZATION AUTHORIZE AUTO AVG BACK BACKUP BASE
 BATCH BEFORE BEGIN BETWEEN BIGINT BINARY BIT BLOB BLOCK BOOLEAN BOTH BREADTH BUCKET BULK BY BYTE CALL CALLED CALLING

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,9 +36,7 @@ func (tr transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if fault != nil {
 		status = http.StatusBadRequest
 		members := map[string]any{"__type": "com.amazonaws.dynamodb.v20120810#" + fault.Code, "message": fault.Message}
-		for name, v := range fault.Members {
-			members[name] = v
-		}
+		maps.Copy(members, fault.Members)
 		if reply, err = json.Marshal(members); err != nil {
 			return nil, err
 		}

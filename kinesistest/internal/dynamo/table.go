@@ -43,7 +43,7 @@ func (t *table) find(name string) (*index, *wire.Error) {
 
 // set stores an item and keeps the indexes; nil deletes. The caller holds the lock.
 func (t *table) set(key string, now item) {
-	old, _ := t.items.get(key)
+	old := t.items.get(key)
 	if now == nil {
 		t.items.delete(key)
 	} else {
