@@ -2,6 +2,7 @@ package aggregation_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -178,7 +179,7 @@ func TestDecodeSurvivesAnyDamage(t *testing.T) {
 		for range 50 {
 			damaged := slices.Clone(data)
 			damaged[r.IntN(len(damaged))] ^= byte(1 + r.IntN(255))
-			if got, err := aggregation.Decode(nil, damaged); err != aggregation.ErrNotAggregate || len(got) != 0 {
+			if got, err := aggregation.Decode(nil, damaged); !errors.Is(err, aggregation.ErrNotAggregate) || len(got) != 0 {
 				t.Fatalf("%x: %d records, %v", damaged, len(got), err)
 			}
 			checkDecode(t, frame(damaged[4:len(damaged)-16]))

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/http"
-	"strconv"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 

@@ -32,7 +32,7 @@ func HashOf(partitionKey string) HashKey {
 	// A copy on the stack: the digest wants bytes, and a conversion of a long
 	// key would take them from the heap, once for each record produced.
 	var buf [maxPartitionKeyBytes]byte
-	key := buf[:0]
+	var key []byte
 	if len(partitionKey) <= len(buf) {
 		key = buf[:copy(buf[:], partitionKey)]
 	} else {
