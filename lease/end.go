@@ -1,0 +1,83 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/kinesiskit/kinesiskit/internal/retry"
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+// Spawn creates the rows of the shard's children, then records their ids on this one: in this order, so that whoever finds the ids finds the rows. at is the
+// service's clock. It repeats itself until it succeeds, the lease is lost (ErrLost), or ctx ends, which should be a context of the tenure.
+func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time) error {
+	ids := make([]string, len(children))
+	stream := t.Lease().Stream
+	backoff := t.k.backoff()
+	for i, child := range children {
+		ids[i] = child.ID
+		for t.k.c.create(ctx, newLease(child, stream, at)) != nil {
+			if retry.Sleep(ctx, backoff.Next()) != nil {
+				return context.Cause(ctx)
+			}
+		}
+	}
+	answer := make(chan error, 1)
+	var id int
+	var err error
+	t.k.do(func(now instant) (e effects) {
+		id, e, err = t.k.m.spawn(now, ids)
+		if id != 0 {
+			t.k.waits[id] = answer
+		}
+		return e
+	})
+	if err != nil || id == 0 {
+		return err
+	}
+	select {
+	case err = <-answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// End stores SHARD_END: everything of the shard is processed. [Tenure.Spawn] comes first. Belief in the lease ends before the request leaves, whatever its
+// answer will be: after End the tenure is over. Requests are repeated until one is answered or the time of the lease is up; ctx bounds the wait.
+//
+// Errors: ErrLost. Beside it, if no request was answered, checkpoint.ErrUncertain: whoever takes the lease next sees whether the end was stored.
+func (t *Tenure) End(ctx context.Context) error {
+	var err error
+	t.k.do(func(now instant) (e effects) {
+		e, err = t.k.m.end(now)
+		return e
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-t.k.over:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.k.m.why
+}
+
+// create adds a row unless it is there.
+func (c *Coordinator) create(ctx context.Context, l Lease) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
+	defer cancel()
+	if err := c.store.Create(ctx, l); err != nil && !errors.Is(err, ErrExists) {
+		return err
+	}
+	return nil
+}
+
+func (k *keeper) backoff() *retry.Backoff {
+	return retry.NewBackoff(rand.New(rand.NewPCG(k.c.seed, hash64(k.key))), 100*time.Millisecond, 5*time.Second)
+}

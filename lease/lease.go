@@ -1,0 +1,37 @@
+package lease
+
+import (
+	"time"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+// Lease is one row of the lease table: the attributes that KCL writes, and two of ours that KCL keeps and ignores.
+//
+// A Lease is a value read from the table or meant for it; holding one is a [Tenure], never a Lease.
+type Lease struct {
+	Key             string                // the shard's id, for an application that reads one stream (leaseKey)
+	Owner           string                // who holds it; empty means nobody (leaseOwner)
+	CheckpointOwner string                // the old owner during a hand-off of KCL 3.x; we respect it and never write it (checkpointOwner)
+	Counter         int64                 // moves with every write of an owner; standing still is how an owner dies (leaseCounter)
+	OwnerSwitches   int64                 // owner changes since the last checkpoint (ownerSwitchesSinceCheckpoint)
+	Checkpoint      checkpoint.Checkpoint // where the next owner starts (checkpoint, checkpointSubSequenceNumber, pending…)
+	Parents         []string              // ids of the shards this one came from: none, one (split) or two (merge) (parentShardId)
+	Children        []string              // ids of the shards that continue it, known once it is finished (childShardIds)
+	HashRange       shard.HashRange       // zero if the row does not say (startingHashKey, endingHashKey)
+
+	Stream       string        // the stream's name, so that rows of one stream are never used for another (kkStream); empty in KCL's rows
+	FailoverTime time.Duration // the owner's; an observer never judges by a shorter one (kkFailover); 0 in KCL's rows
+}
+
+// Ended reports whether the shard is finished: closed, and every record of it processed.
+func (l Lease) Ended() bool { return l.Checkpoint.Position == checkpoint.ShardEnd }
+
+// Token fences side effects outside Kinesis: of two tokens with the same Key, the one with the higher Counter belongs to the later owner, so a
+// sink that remembers the highest it has seen can refuse a former owner's late writes. Rows that this package creates start their counter
+// at the creation time in Unix milliseconds, so that it keeps growing when a row is deleted and created again; rows that Java creates start at 0.
+type Token struct {
+	Key     string
+	Counter int64
+}

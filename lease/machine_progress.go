@@ -1,0 +1,175 @@
+package lease
+
+import (
+	"errors"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
+)
+
+// errNoChildren answers an end that was not preceded by the children's rows: a parent that is finished without them would leave their data unread.
+var errNoChildren = errors.New("lease: end of a shard whose children are not recorded")
+
+// pass makes positions up to p storable that needed no delivery.
+func (m *machine) pass(p checkpoint.Position) {
+	if m.phase == held {
+		m.permit(p)
+	}
+}
+
+// mark says that everything up to p is processed: p rides on the next write.
+func (m *machine) mark(p checkpoint.Position) error {
+	if err := m.storable(p); err != nil {
+		return err
+	}
+	if p.Compare(m.marked) > 0 {
+		m.marked = p
+	}
+	return nil
+}
+
+// store asks for p to be written now. id is 0 if nothing needs to be waited for.
+func (m *machine) store(now instant, p checkpoint.Position) (id int, e effects, err error) {
+	m.judge(now, &e)
+	if err := m.storable(p); err != nil {
+		return 0, e, err
+	}
+	if p == m.row.Checkpoint.Position {
+		return 0, e, nil
+	}
+	m.lastWait++
+	m.waits = append(m.waits, wait{m.lastWait, p})
+	m.next(now, &e)
+	return m.lastWait, e, nil
+}
+
+// abandon forgets a wait whose caller does not wait any longer. What it asked for is still due: it rides on the next write. The answer says whether
+// the position may have been written.
+func (m *machine) abandon(id int) (maybe bool) {
+	for i, w := range m.waits {
+		if w.id != id {
+			continue
+		}
+		m.waits = append(m.waits[:i], m.waits[i+1:]...)
+		if w.p.Compare(m.marked) > 0 {
+			m.marked = w.p
+		}
+		return w.p.Compare(m.floor) <= 0
+	}
+	return true
+}
+
+// storable judges a position that a program wants stored.
+func (m *machine) storable(p checkpoint.Position) error {
+	switch {
+	case m.phase != held || m.ending || m.releasing:
+		return ErrLost
+	case p.Compare(m.permitted) > 0:
+		return checkpoint.ErrNotDelivered
+	case p.Compare(m.row.Checkpoint.Position) < 0 || p.Compare(m.floor) < 0:
+		// floor: a request with a higher position may have been applied, and the stored position never moves back.
+		return checkpoint.ErrBackwards
+	}
+	return nil
+}
+
+// spawn asks for the children's ids to be recorded. id is 0 if they are.
+func (m *machine) spawn(now instant, children []string) (id int, e effects, err error) {
+	m.judge(now, &e)
+	if m.phase != held || m.ending || m.releasing {
+		return 0, e, ErrLost
+	}
+	if sameSet(children, m.row.Children) {
+		return 0, e, nil
+	}
+	m.children = children
+	m.lastWait++
+	id = m.lastWait
+	m.childWaits = append(m.childWaits, id)
+	m.next(now, &e)
+	return id, e, nil
+}
+
+// end asks for SHARD_END.
+func (m *machine) end(now instant) (e effects, err error) {
+	m.judge(now, &e)
+	switch {
+	case m.phase == over || m.releasing:
+		return e, ErrLost
+	case len(m.row.Children) == 0:
+		return e, errNoChildren
+	}
+	m.ending = true
+	m.next(now, &e)
+	return e, nil
+}
+
+// release gives the lease back. The keeper calls it after user code for it has returned, never before: the next owner starts at once.
+func (m *machine) release(now instant) (e effects) {
+	m.judge(now, &e)
+	if m.phase == held && !m.ending {
+		m.releasing = true
+	}
+	m.next(now, &e)
+	return e
+}
+
+// target is the position the next write should leave in the row.
+func (m *machine) target() checkpoint.Position {
+	p := m.row.Checkpoint.Position
+	if m.marked.Compare(p) > 0 {
+		p = m.marked
+	}
+	for _, w := range m.waits {
+		if w.p.Compare(p) > 0 {
+			p = w.p
+		}
+	}
+	return p
+}
+
+// renewal is the write of an owner that stays: the counter moves, and whatever progress there is rides along.
+func (m *machine) renewal() *write {
+	w := m.ownerWrite(forRenewal)
+	m.carry(w, m.target())
+	if len(m.children) > 0 {
+		w.children, w.set.Children = m.children, m.children
+	}
+	w.inDoubt = m.doubt
+	return w
+}
+
+// closingWrite is the last write of a tenure: a release with the final position in it, or SHARD_END.
+func (m *machine) closingWrite() *write {
+	if m.ending {
+		w := m.ownerWrite(forEnd)
+		m.carry(w, checkpoint.ShardEnd)
+		return w
+	}
+	w := m.ownerWrite(forRelease)
+	none := ""
+	w.owner, w.set.Owner = none, &none
+	m.carry(w, m.target())
+	return w
+}
+
+// ownerWrite has the condition that every write on a held lease has: we own it, and nothing moved the counter since our last write.
+func (m *machine) ownerWrite(p purpose) *write {
+	none, c := "", m.row.Counter
+	return &write{
+		purpose: p, owner: m.me, position: m.row.Checkpoint.Position,
+		when: Condition{Counter: &c, Owner: &m.me, CheckpointOwner: &none},
+		set:  Change{AddCounter: 1},
+	}
+}
+
+// carry puts a new position into w, on condition that the stored one is the one we know: the order of positions is judged here, DynamoDB compares for
+// equality only, since decimal strings and sentinels do not sort as positions do.
+func (m *machine) carry(w *write, p checkpoint.Position) {
+	known := m.row.Checkpoint.Position
+	if p == known {
+		return
+	}
+	var switches int64 // counts the owner changes since the last checkpoint
+	w.position, w.when.Position = p, &known
+	w.set.Checkpoint, w.set.OwnerSwitches = &checkpoint.Checkpoint{Position: p}, &switches
+}

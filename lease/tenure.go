@@ -1,0 +1,124 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
+)
+
+// Tenure is one uninterrupted time of holding one lease. It ends when the lease is lost, released or finished, and never comes back: a later tenure of the
+// same lease, even by the same worker, is another value, and everything here answers [ErrLost] from then on. Safe for concurrent use.
+type Tenure struct{ k *keeper }
+
+// ErrLeaving is answered by Gate when the lease should be given back while it waits.
+var ErrLeaving = errors.New("lease: asked to leave")
+
+// Lease returns the row as this worker last knew it to stand in the table.
+func (t *Tenure) Lease() Lease {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.k.m.row
+}
+
+// Start returns the checkpoint that stood in the row when the lease was acquired: where to begin.
+func (t *Tenure) Start() checkpoint.Checkpoint { return t.k.start }
+
+// Token returns the fencing token of this tenure.
+func (t *Tenure) Token() Token { return t.k.token }
+
+// Leaving is closed when the lease should be given back: finish what was begun, then return from serve.
+func (t *Tenure) Leaving() <-chan struct{} { return t.k.leaving }
+
+// Admit is the only way to user code. The goroutine that is about to call it asks immediately before the call, with nothing that blocks in between: nil
+// means that the lease is held at this moment. It is asked once for every call, a repeated one included.
+//
+// upTo is the last position that is handed over with the call; positions up to it may be stored from now on. The zero value hands over nothing.
+//
+// When the host's two clocks disagree (it was suspended, or its clock was set) Admit waits for one renewal to show whose the lease is. Errors: ErrLost, and
+// ctx's cause.
+func (t *Tenure) Admit(ctx context.Context, upTo checkpoint.Position) error {
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var err error
+		var settled chan struct{}
+		t.k.do(func(now instant) (e effects) {
+			e, err = t.k.m.admit(now, upTo)
+			if errors.Is(err, errDoubt) {
+				if t.k.settled == nil {
+					t.k.settled = make(chan struct{})
+				}
+				settled = t.k.settled
+			}
+			return e
+		})
+		if settled == nil {
+			return err
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Pass says that nothing up to p needs delivery any more, as when a page ends with records that were filtered out: p may be stored. It stores nothing.
+func (t *Tenure) Pass(p checkpoint.Position) {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	t.k.m.pass(p)
+}
+
+// Mark says that everything up to p is processed. p is stored with the next renewal, and at the latest when the lease is given back; no request is
+// made for it. Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards.
+func (t *Tenure) Mark(p checkpoint.Position) error {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.k.m.mark(p)
+}
+
+// Checkpoint stores p now and waits until it is stored; the write counts as the renewal. Calls that overlap share one write. nil means: stored, and no later
+// owner starts before p. Requests are repeated while the lease is held; ctx bounds the wait, not the write: a position whose call ended early may still be stored.
+//
+// Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards; checkpoint.ErrUncertain beside ErrLost or ctx's error: it may be stored.
+func (t *Tenure) Checkpoint(ctx context.Context, p checkpoint.Position) error {
+	var id int
+	var err error
+	answer := make(chan error, 1)
+	t.k.do(func(now instant) (e effects) {
+		id, e, err = t.k.m.store(now, p)
+		if id != 0 {
+			t.k.waits[id] = answer
+		}
+		return e
+	})
+	if err != nil || id == 0 {
+		return err
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+	}
+	var answered, maybe bool
+	t.k.do(func(instant) effects {
+		if _, waiting := t.k.waits[id]; waiting {
+			delete(t.k.waits, id)
+			maybe = t.k.m.abandon(id)
+		} else {
+			answered = true
+		}
+		return effects{}
+	})
+	if answered {
+		return <-answer
+	}
+	err = fmt.Errorf("lease %s: checkpoint %s: %w", t.k.key, p, context.Cause(ctx))
+	if maybe {
+		err = errors.Join(err, checkpoint.ErrUncertain)
+	}
+	return err
+}
