@@ -1,0 +1,96 @@
+// Package consumer reads a Kinesis data stream as one member of a fleet.
+//
+// # The problem
+//
+// A stream is divided into shards, and each shard is a sequence of records that are kept for a day to a year. Reading one shard is a loop around one
+// call. Reading a stream, for months, on machines that come and go, is more: the shards have to be divided among the machines, each one read by exactly
+// one of them; when a machine dies another has to continue where it was; when the stream is resized (a shard is split in two, or two are merged)
+// the new shards have to be found, and must not be read before the old ones are finished, or the records of a key come out of order; and producers pack
+// many records into one, which have to be unpacked.
+//
+// A [Consumer] does that. You give it a function for the records and a table for its notes; start as many processes as you like, with the same
+// configuration, and stop them whenever you like.
+//
+//	c, err := consumer.New(
+//		consumer.Config{Application: "quakes", Stream: "earthquakes"},
+//		kinesis.NewFromConfig(cfg),
+//		dynamostore.New(dynamodb.NewFromConfig(cfg), dynamostore.Config{Table: "quakes"}),
+//		consumer.Each(func(ctx context.Context, r *consumer.Record) error {
+//			fmt.Printf("%s %s\n", r.PartitionKey, r.Data)
+//			return nil
+//		}))
+//	if err != nil {
+//		return err
+//	}
+//	return c.Run(ctx)
+//
+// # How it works
+//
+// The table has a row for each shard, its lease: who holds it, and the position up to which the shard is done. A worker takes leases that nobody holds
+// until it has its share, and writes each of its rows every few seconds (a renewal); a row that stands still for Config.Lease.FailoverTime belongs
+// to a worker that died, and is taken by another. For each lease that it holds, a worker fetches pages of records from the shard, one at a time, hands
+// them to your code and notes how far it came. When a shard has been closed by a split or merge and all of it is done, the worker makes rows for its
+// children and marks its own as finished (SHARD_END); a child is begun when all its parents are finished.
+//
+// An application begins at the oldest record that the stream still has. Rows are those of KCL, Amazon's client library for Java, so an application
+// can be moved from one to the other; see package dynamostore. Shards whose row says LATEST or AT_TIMESTAMP, which KCL writes before the first record,
+// are held and not read, and Health says so.
+//
+// # Three ways to take records
+//
+//   - [Each]: one record at a time. Returning nil means that it is done. Progress is stored by itself.
+//   - [Batches]: up to a page at a time, for sinks that like many records at once. Progress is stored by itself.
+//   - [PerShard]: a [Processor] for each shard, for code that buffers and says itself what is done.
+//
+// Your code runs on one goroutine for each shard, and a worker holds several shards: what it shares must be safe for that.
+//
+// # What is promised
+//
+// At least once. Every record that was acknowledged to its producer, and is still within the stream's retention when its shard is read, is handed to
+// your code; and no position is stored that lies behind a record before your code returned nil for it, or, with PerShard, before it was handed over and
+// your code stored the position itself. After a crash, records since the stored position come again: with Each and Batches those of one
+// renewal interval, and those of the call that was under way.
+//
+// In order. Records of one shard come in their order, and a shard's children come after the shard. So records with one partition key come in the order
+// in which Kinesis stored them. A record whose processing fails is tried again, with growing pauses, for as long as it takes; nothing of its shard
+// overtakes it, and other shards go on. If it should be skipped, your code decides that by returning nil.
+//
+// One owner. A worker that cannot renew a lease stops before another may take it: the context of your code ends with cause lease.ErrLost, and nothing
+// more is handed over. Code that ignores its context, and a process that is suspended between that check and your code's first line, can still
+// act late; a sink that must not accept that compares [Shard.Token].
+//
+// # What is not promised
+//
+// Exactly once: make what your code does repeatable, or compare positions. An order across partition keys, or across the explicit hash keys of one. Records
+// that retention has removed before they were read: Hooks.Dropped and the log tell when the stored position itself is gone. Records of aggregates
+// that cannot be decoded: their neighbours are delivered, and Hooks.Dropped tells.
+//
+// # What a context bounds
+//
+//	Run(ctx)               its end starts the stop, which takes at most ShutdownTimeout; its values reach your code; it does not cancel your code
+//	Shutdown(ctx)          the stop; its end is the hard stop: your contexts end with cause ErrStopped, releases get two seconds more
+//	Process, open, Each's  ends with cause lease.ErrLost before another owner may start, with ErrStopped at a hard stop; not when a graceful stop begins
+//	and Batches' functions
+//	Flush                  the same, and at a stop what is left of its time
+//	Close                  its own five seconds; nothing can be stored any more
+//	Shard.Checkpoint(ctx)  the wait; a write that is on its way may still be stored
+//
+// # Aggregates
+//
+// Producers such as KPL and package producer pack many user records into one Kinesis record. They are unpacked here: a [Record] is always a user
+// record, and its position has two parts, the Kinesis record's sequence number and its place inside. A worker that takes over in the middle of an
+// aggregate continues in the middle.
+//
+// When a shard is split, a producer that has not heard of it may send an aggregate with records of both children, to one of them; it notices, and
+// sends the aggregate again to the other. So of an aggregate that was packed for an ancestor of its shard (the outer partition key is "a", and all of
+// its records fall into that ancestor's range) only those records are delivered that fall into the shard's own range. Nothing else is ever filtered.
+//
+// # Operation
+//
+// [Consumer.Health] is a snapshot for probes and dashboards: Ready for a readiness probe, Err and each shard's Err for a human being. Throttling,
+// outages of Kinesis or DynamoDB, and even a lease table that vanishes end nothing: shards are given up when their leases cannot be renewed in time, and
+// taken again when the table is back. A vanished table is never created anew while the consumer runs, because it may be about to be restored, and
+// an empty one would start every shard from the beginning.
+//
+// Permissions on the stream: kinesis:ListShards, kinesis:GetShardIterator, kinesis:GetRecords; for the table see package dynamostore.
+package consumer

@@ -1,0 +1,91 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrRunning is Run's answer to a second call, also after the first one has returned: a Consumer lives once.
+	ErrRunning = errors.New("consumer: already running")
+
+	// ErrStopped is the cause with which your contexts end at a hard stop: the time for a graceful one was over.
+	ErrStopped = errors.New("consumer: stopped")
+)
+
+// Failure is a call of your code that did not succeed, as the Failed hook gets it. The same records follow again after a backoff.
+type Failure struct {
+	Shard   *Shard
+	Records []Record // what failed: the record that a *RecordError names, else all that were handed over; empty for open and Flush
+	Err     error    // a *PanicError if it panicked
+	Attempt int      // from 1
+	Since   time.Time
+}
+
+// RecordError, returned by your code for a batch, says that everything before Record is done and Record is what failed. Record is found by its
+// position; a record that is not in the batch makes it an ordinary error.
+type RecordError struct {
+	Record *Record
+	Err    error
+}
+
+func (e *RecordError) Error() string {
+	if e.Record == nil {
+		return fmt.Sprintf("consumer: record: %v", e.Err)
+	}
+	return fmt.Sprintf("consumer: record %s: %v", e.Record.Position, e.Err)
+}
+
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// PanicError is a panic of your code.
+type PanicError struct {
+	Value any
+	Stack []byte // of the goroutine that panicked, as runtime/debug.Stack has it
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("consumer: panic: %v", e.Value) }
+
+// Unwrap returns the value of the panic if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ConfigError names something given to New or found by Run that cannot be worked with: a field of Config, by its path ("Polling.MaxRecords"),
+// or "Handler", "Store", "Kinesis".
+type ConfigError struct {
+	Field, Problem string
+	Err            error // what said so, if it was not this package
+}
+
+func (e *ConfigError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("consumer: config: %s: %s: %v", e.Field, e.Problem, e.Err)
+	}
+	return fmt.Sprintf("consumer: config: %s: %s", e.Field, e.Problem)
+}
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// IdentityError says that the lease table is about another stream: reading on would take one stream's positions for the other's.
+type IdentityError struct {
+	Stream string // the one that was to be read
+	Shard  string // whose row says otherwise
+	Stored string // the stream in the row
+	Found  string // the stream that was found
+}
+
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("consumer: stream %s: shard %s: the lease table is about stream %s, not %s", e.Stream, e.Shard, e.Stored, e.Found)
+}
+
+// DrainError is Run's answer when a graceful stop was cut short: the leases of these shards were not released, because your code had not returned
+// from them. Other workers take them when they have expired; nothing is lost.
+type DrainError struct{ Shards []string }
+
+func (e *DrainError) Error() string {
+	return fmt.Sprintf("consumer: stopped before these shards were released: %s", strings.Join(e.Shards, ", "))
+}

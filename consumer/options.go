@@ -1,0 +1,44 @@
+package consumer
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"go.uber.org/zap"
+)
+
+// Option is something that a Consumer can do without: made by WithLogger, WithHooks, WithSeed.
+type Option interface{ consumerOption() }
+
+type option func(*Consumer)
+
+func (option) consumerOption() {}
+
+// WithLogger sets where state changes are told: starts, stops, leases won and lost, errors that begin and end. Payloads are never logged.
+// Default: nowhere.
+func WithLogger(l *zap.Logger) Option {
+	return option(func(c *Consumer) {
+		if l != nil {
+			c.log = l
+		}
+	})
+}
+
+// WithHooks adds hooks. It may be given more than once: hooks are called in the order in which they were given.
+func WithHooks(h Hooks) Option {
+	return option(func(c *Consumer) { c.hooks = append(c.hooks, h) })
+}
+
+// WithSeed fixes every random choice, delays and the owner's suffix included: two runs with the same seed, against a server that behaves in
+// the same way, make the same calls. Two workers must not have the same seed and the same Config.Worker. Default: a seed of its own for each Consumer.
+func WithSeed(seed uint64) Option {
+	return option(func(c *Consumer) { c.seed = seed })
+}
+
+// KinesisAPI is what a Consumer calls; *kinesis.Client implements it. It may gain methods in a minor version: embed *kinesis.Client when wrapping.
+// The consumer does its own retries and turns those of the client off for its calls.
+type KinesisAPI interface {
+	ListShards(ctx context.Context, in *kinesis.ListShardsInput, opts ...func(*kinesis.Options)) (*kinesis.ListShardsOutput, error)
+	GetShardIterator(ctx context.Context, in *kinesis.GetShardIteratorInput, opts ...func(*kinesis.Options)) (*kinesis.GetShardIteratorOutput, error)
+	GetRecords(ctx context.Context, in *kinesis.GetRecordsInput, opts ...func(*kinesis.Options)) (*kinesis.GetRecordsOutput, error)
+}

@@ -1,0 +1,316 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
+	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
+	"github.com/kinesiskit/kinesiskit/internal/awsx"
+	"github.com/kinesiskit/kinesiskit/internal/retry"
+	"github.com/kinesiskit/kinesiskit/lease"
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+// errLeaving ends what a session does because the shard is to be given back in good order.
+var errLeaving = errors.New("consumer: leaving the shard")
+
+// errUnservable: rows that KCL writes for an application that starts at the tip or at a time.
+var errUnservable = errors.New("consumer: the stored position cannot be started from: only TRIM_HORIZON and sequence numbers can")
+
+// session is one time of holding one shard. Its methods run on one goroutine, except health.
+//
+// Two contexts go through it. ctx is the tenure's, and your code's: it ends when the shard is lost, or at a hard stop. stay is shorter: it ends as soon
+// as the shard is to be given back, and everything that only waits or reads runs under it.
+type session struct {
+	c      *Consumer
+	tenure *lease.Tenure
+	shard  *Shard // nil until the parents are finished
+	log    *zap.Logger
+	rng    *rand.Rand
+	view   view
+
+	unpacker  *unpacker
+	processor Processor           // nil with Each and Batches
+	accepted  checkpoint.Position // the processor returned nil for everything up to here
+	unflushed error               // of a Flush(ShardEnded) that was not repeated because the consumer stops
+
+	warnedCorrupt, warnedOutside bool
+}
+
+func (s *session) id() string { return s.tenure.Lease().Key }
+
+// serve is what the coordinator calls for each lease. Its nil gives the lease back; with an error the coordinator calls it again, if it still can.
+func (c *Consumer) serve(ctx context.Context, t *lease.Tenure) error {
+	key := t.Lease().Key
+	s := &session{c: c, tenure: t, log: c.log.With(zap.String("shard", key)), rng: c.rng(key)}
+	c.mu.Lock()
+	c.sessions[s] = struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.sessions, s)
+		c.mu.Unlock()
+	}()
+	stay, release := s.staying(ctx)
+	defer release()
+	if err := s.run(ctx, stay); !errors.Is(err, errLeaving) {
+		return err
+	}
+	return nil
+}
+
+// staying returns stay. The goroutine behind it is over when release returns.
+func (s *session) staying(ctx context.Context) (stay context.Context, release func()) {
+	stay, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-s.tenure.Leaving():
+			cancel(errLeaving)
+		case <-stay.Done():
+		}
+	}()
+	return stay, func() {
+		cancel(nil)
+		<-done
+	}
+}
+
+// stopped returns why nothing more is to be begun: the shard is not ours any more, or, after that, it is to be given back. It asks Leaving itself, since
+// stay ends a moment later.
+func (s *session) stopped(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case <-s.tenure.Leaving():
+		return errLeaving
+	default:
+		return nil
+	}
+}
+
+// run leads a shard through its life. errLeaving and nil (the shard is finished) are its good ends.
+func (s *session) run(ctx, stay context.Context) error {
+	if err := s.tenure.Gate(stay, s.gateListing); err != nil {
+		return s.because(ctx, err)
+	}
+	graph, err := s.describe(ctx, stay)
+	if err != nil {
+		return err
+	}
+	start := s.tenure.Start().Position
+	if start != checkpoint.TrimHorizon && (start.IsSentinel() || start == checkpoint.Position{}) {
+		return s.refuse(ctx, stay, start)
+	}
+	s.unpacker = newUnpacker(s.shard, start, graph)
+	if err := s.open(ctx, stay); err != nil {
+		return err
+	}
+	s.view.enter(Processing)
+	err = s.read(ctx, stay)
+	if errors.Is(err, errLeaving) {
+		s.close(ctx, s.flushStopping(ctx))
+		return s.because(ctx, err)
+	}
+	s.close(ctx, err)
+	return err
+}
+
+// gateListing is what the parent gate looks at when a parent's row is missing.
+func (s *session) gateListing(ctx context.Context) (*shard.Graph, time.Time, error) {
+	graph, at, err := s.c.listing.refresh(ctx)
+	return graph, serviceTime(at), err
+}
+
+// because prefers what ended ctx, or the leaving, to the error that came of it.
+func (s *session) because(ctx context.Context, err error) error {
+	if stop := s.stopped(ctx); stop != nil {
+		return stop
+	}
+	return err
+}
+
+// describe finds the shard in the listing and makes the Shard.
+func (s *session) describe(ctx, stay context.Context) (*shard.Graph, error) {
+	graph, _ := s.c.listing.known()
+	backoff := retry.NewBackoff(s.rng, startBackoff, startBackoffMax)
+	for listed := false; ; {
+		row := s.tenure.Lease()
+		info, ok := graph.Shard(row.Key)
+		if !ok && listed {
+			info = shard.Shard{ID: row.Key, Parents: row.Parents, Range: row.HashRange}
+		}
+		if ok || listed {
+			s.shard = &Shard{stream: s.c.stream.Name, info: info, tenure: s.tenure}
+			return graph, nil
+		}
+		fresh, _, err := s.c.listing.refresh(stay)
+		if stop := s.stopped(ctx); stop != nil {
+			return nil, stop
+		}
+		if err != nil {
+			s.trouble("shard cannot be looked up", err)
+			_ = retry.Sleep(stay, backoff.Next())
+			continue
+		}
+		graph, listed = fresh, true
+	}
+}
+
+// refuse keeps a shard that cannot be read, so that Health can say so and nobody else has to find out.
+func (s *session) refuse(ctx, stay context.Context, start checkpoint.Position) error {
+	s.trouble("shard is held and not read", fmt.Errorf("%w: %s", errUnservable, start))
+	<-stay.Done()
+	return s.because(ctx, errLeaving)
+}
+
+// open makes the processor.
+func (s *session) open(ctx, stay context.Context) error {
+	if s.c.handler.open == nil {
+		return nil
+	}
+	s.view.enter(Opening)
+	try := s.newTry()
+	for {
+		if stop := s.stopped(ctx); stop != nil {
+			return stop
+		}
+		p, admitted, err := s.openOnce(ctx, try)
+		if !admitted {
+			return err
+		}
+		if err == nil {
+			s.processor = p
+			s.well(try)
+			return nil
+		}
+		if err := s.again(ctx, stay, try, nil, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) openOnce(ctx context.Context, t *try) (p Processor, admitted bool, err error) {
+	t.begin(s.view.begin())
+	defer s.view.end()
+	if err := s.tenure.Admit(ctx, checkpoint.Position{}); err != nil {
+		return nil, false, err
+	}
+	p, err = s.callOpen(ctx)
+	return p, true, err
+}
+
+// read fetches and delivers until the shard is finished (nil) or something ends the session.
+func (s *session) read(ctx, stay context.Context) error {
+	poller := fetch.New(s.c.api, fetch.Options{
+		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.tenure.Start().Position, Rand: s.rng,
+		MaxRecords: s.c.cfg.Polling.MaxRecords, MinInterval: s.c.cfg.Polling.MinInterval, MaxInterval: s.c.cfg.Polling.MaxInterval,
+	})
+	for {
+		page, err := poller.Next(stay)
+		if stop := s.stopped(ctx); stop != nil {
+			return stop
+		}
+		if err != nil {
+			s.fetchFailed(stay, err, poller.Took())
+			continue
+		}
+		if err := s.page(ctx, stay, page, poller.Took()); err != nil {
+			return err
+		}
+		if !page.Closed {
+			continue
+		}
+		if children := s.children(stay, page); children != nil {
+			return s.finish(ctx, stay, children, page.At)
+		}
+	}
+}
+
+// fetchFailed tells of a page that could not be read. A stream or shard that is gone is never taken for a shard's end: it may be a stream that was
+// deleted and made again, or a table of another one. What the listing says about it is told, and reading is tried again.
+func (s *session) fetchFailed(stay context.Context, err error, took time.Duration) {
+	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: took, Err: err})
+	switch awsx.Classify(err) {
+	case awsx.Expired:
+		return // after a long pause, and mended by the next attempt
+	case awsx.Gone, awsx.Invalid:
+		graph, _, listErr := s.c.listing.refresh(stay)
+		if stay.Err() != nil {
+			return
+		}
+		if listErr != nil {
+			err = fmt.Errorf("%w (and %w)", err, listErr)
+		} else if _, ok := graph.Shard(s.shard.ID()); !ok {
+			err = fmt.Errorf("%w (the stream's listing does not have the shard)", err)
+		}
+	}
+	s.trouble("shard cannot be read", err)
+}
+
+// page delivers one page and accounts for what is not delivered of it.
+func (s *session) page(ctx, stay context.Context, p *fetch.Page, took time.Duration) error {
+	got := s.unpacker.unpack(p)
+	s.view.fetched(p.Behind)
+	s.mended()
+	s.c.fetched(FetchEvent{
+		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), Behind: p.Behind, Took: took,
+	})
+	if p.Trimmed {
+		s.expired(p)
+	}
+	s.tellDrops(&got)
+	if err := s.deliver(ctx, stay, got.records, p.Behind); err != nil {
+		return err
+	}
+	return s.passed(got.end)
+}
+
+// expired tells that retention was faster than this application.
+func (s *session) expired(p *fetch.Page) {
+	e := DropEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Why: Expired, Records: -1, First: s.tenure.Start().Position}
+	if len(p.Records) > 0 {
+		e.Last = p.Records[0].Position
+	}
+	s.log.Warn("stored position has aged out of the stream: records behind it may be lost", zap.Stringer("stored", e.First), zap.Stringer("next", e.Last))
+	s.c.dropped(e)
+}
+
+// tellDrops reports what is left out of a page, before anything of the page is delivered. The first of a kind is logged.
+func (s *session) tellDrops(got *unpacked) {
+	for _, e := range got.drops {
+		switch {
+		case e.Why == Corrupt && !s.warnedCorrupt:
+			s.warnedCorrupt = true
+			s.log.Warn("aggregate has entries that cannot be read, the others are delivered",
+				zap.Int("entries", e.Records), zap.Stringer("first", e.First), zap.Stringer("last", e.Last), zap.NamedError("reason", got.corrupt))
+		case e.Why == OutsideRange && !s.warnedOutside:
+			s.warnedOutside = true
+			s.log.Warn("records of an aggregate belong to another shard, which has them too",
+				zap.Int("records", e.Records), zap.Stringer("first", e.First), zap.Stringer("last", e.Last))
+		}
+		s.c.dropped(e)
+	}
+}
+
+// trouble shows err in Health, and logs it if all was well before. A throttle is not worth a line: it is how a shard with several readers works.
+func (s *session) trouble(what string, err error) {
+	if s.view.failing(0, err, awsx.Classify(err) != awsx.Throttle) {
+		s.log.Warn(what, zap.Error(err))
+	}
+}
+
+// mended takes a trouble back.
+func (s *session) mended() {
+	if s.view.well() {
+		s.log.Info("shard can be read again")
+	}
+}

@@ -1,0 +1,106 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/kinesiskit/kinesiskit/internal/awsx"
+	"github.com/kinesiskit/kinesiskit/internal/retry"
+	"github.com/kinesiskit/kinesiskit/lease"
+)
+
+// Delays between attempts at the start: short enough that a table which is being created costs no more than a second once it is there.
+const (
+	startBackoff    = 250 * time.Millisecond
+	startBackoffMax = 5 * time.Second
+)
+
+// start does what has to succeed before the first lease can be taken: the table is there, the stream is listed as a whole, and the shards that have to
+// be read first have rows.
+func (c *Consumer) start(ctx context.Context) error {
+	if err := c.attempt(ctx, "open lease table", c.store.Open, c.hopelessTable); err != nil {
+		return err
+	}
+	list := func(ctx context.Context) error {
+		_, _, err := c.listing.refresh(ctx)
+		return err
+	}
+	if err := c.attempt(ctx, "list shards", list, c.hopelessStream); err != nil {
+		return err
+	}
+	seed := func(ctx context.Context) error {
+		graph, at := c.listing.known()
+		return c.coordinator.Seed(ctx, c.stream.Name, graph, serviceTime(at))
+	}
+	return c.attempt(ctx, "create leases", seed, c.hopelessTable)
+}
+
+// serviceTime is the service's clock as far as it is known; the counters that begin with it need one that grows, and nothing more.
+func serviceTime(at time.Time) time.Time {
+	if at.IsZero() {
+		return time.Now()
+	}
+	return at
+}
+
+// attempt repeats op until it succeeds, ctx ends, or hopeless turns its error into one that ends Run.
+func (c *Consumer) attempt(ctx context.Context, what string, op func(context.Context) error, hopeless func(error) error) error {
+	backoff := retry.NewBackoff(c.rng(what), startBackoff, startBackoffMax)
+	for first := true; ; first = false {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := op(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if final := hopeless(err); final != nil {
+			return final
+		}
+		c.note(err)
+		if first {
+			c.log.Warn("start is delayed", zap.String("step", what), zap.Error(err))
+		}
+		if err := retry.Sleep(ctx, backoff.Next()); err != nil {
+			return err
+		}
+	}
+}
+
+// hopelessTable returns what ends Run of an error of the lease table.
+func (c *Consumer) hopelessTable(err error) error {
+	var table *lease.TableError
+	var foreign *lease.StreamError
+	switch {
+	case errors.As(err, &table):
+		return err
+	case errors.As(err, &foreign):
+		return &IdentityError{Stream: c.stream.Name, Shard: foreign.Key, Stored: foreign.Stored, Found: foreign.Stream}
+	}
+	switch awsx.Classify(err) {
+	case awsx.Denied:
+		return &ConfigError{Field: "Store", Problem: "access to the lease table is denied", Err: err}
+	case awsx.Invalid:
+		return &ConfigError{Field: "Store", Problem: "a request to the lease table is refused", Err: err}
+	}
+	return nil
+}
+
+// hopelessStream returns what ends Run of an error of the listing.
+func (c *Consumer) hopelessStream(err error) error {
+	var problem string
+	switch awsx.Classify(err) {
+	case awsx.Gone:
+		problem = "does not exist"
+	case awsx.Denied:
+		problem = "may not be listed"
+	case awsx.Invalid:
+		problem = "is refused"
+	default:
+		return nil
+	}
+	return &ConfigError{Field: "Stream", Problem: problem, Err: err}
+}
