@@ -1,0 +1,99 @@
+package producer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// The service's limits of one PutRecords.
+const (
+	maxBatchRecords = 500
+	maxBatchBytes   = 10 << 20
+)
+
+// Config is what a Producer does. Zero means the default; a negative value means "none" where the field says so, and is an error elsewhere. The
+// defaults are those of the Kinesis Producer Library (KPL) unless another reason is given.
+type Config struct {
+	// Stream is the name of the stream, or its ARN. Required.
+	Stream string
+
+	// Linger is how long a record may wait for company before it is sent. Default: 100 ms (KPL recordMaxBufferedTime). Negative: none.
+	Linger time.Duration
+
+	// AggregateBytes is how large an aggregate may become, framing and keys included; at most 1 MiB. A record that is larger goes alone.
+	// Default: 50 KiB (KPL aggregationMaxSize). Negative: no aggregation.
+	AggregateBytes int
+
+	// BatchRecords is how many Kinesis records one PutRecords carries. Default and maximum: 500 (the service's limit).
+	BatchRecords int
+
+	// BatchBytes is how many bytes one PutRecords carries, data and partition keys. A single record may be larger. Default: 5 MiB (KPL
+	// collectionMaxSize); maximum: 10 MiB (the service's limit).
+	BatchBytes int
+
+	// InFlight is how many requests may be under way at once. 1 keeps the order of each key, see the package comment. Default: 24 (KPL
+	// maxConnections).
+	InFlight int
+
+	// RecordTTL is when a record that could not be stored is given up, with ErrExpired; a request that is under way is waited for. Default: never: the
+	// buffer fills, and Put waits. (KPL recordTtl gives up after 30 s.)
+	RecordTTL time.Duration
+
+	// RequestTimeout is how long one PutRecords or ListShards may take. Default: 6 s (KPL requestTimeout).
+	RequestTimeout time.Duration
+
+	// BufferBytes and BufferRecords bound what is accepted and has no verdict yet; Put waits when either is reached. Bytes are those of data and keys; a
+	// record takes about 250 bytes more while it is in the buffer, and what is being sent exists a second time, encoded.
+	// Defaults: 64 MiB and 100,000.
+	BufferBytes   int64
+	BufferRecords int
+}
+
+// WithDefaults returns c with the default in place of each zero.
+func (c Config) WithDefaults() Config {
+	def(&c.Linger, 100*time.Millisecond)
+	def(&c.AggregateBytes, 50<<10)
+	def(&c.BatchRecords, maxBatchRecords)
+	def(&c.BatchBytes, 5<<20)
+	def(&c.InFlight, 24)
+	def(&c.RequestTimeout, 6*time.Second)
+	def(&c.BufferBytes, 64<<20)
+	def(&c.BufferRecords, 100_000)
+	return c
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports everything that is wrong with c, each an *InvalidError, joined. Zeros stand for their defaults.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var errs []error
+	between := func(field string, value, least, most int64) {
+		if value < least || value > most {
+			errs = append(errs, &InvalidError{field, fmt.Sprintf("is %d, it must be from %d to %d", value, least, most)})
+		}
+	}
+	if c.Stream == "" {
+		errs = append(errs, &InvalidError{"Stream", "is empty"})
+	}
+	between("AggregateBytes", int64(c.AggregateBytes), math.MinInt64, defaultMaxRecord)
+	between("BatchRecords", int64(c.BatchRecords), 1, maxBatchRecords)
+	between("BatchBytes", int64(c.BatchBytes), 1, maxBatchBytes)
+	between("InFlight", int64(c.InFlight), 1, math.MaxInt32)
+	between("BufferBytes", c.BufferBytes, 1, math.MaxInt64)
+	between("BufferRecords", int64(c.BufferRecords), 1, math.MaxInt64)
+	if c.RecordTTL < 0 {
+		errs = append(errs, &InvalidError{"RecordTTL", "is negative"})
+	}
+	if c.RequestTimeout < 0 {
+		errs = append(errs, &InvalidError{"RequestTimeout", "is negative"})
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+// Package producer writes records to a Kinesis data stream: many records a second, in few requests, each of them stored or reported.
+//
+//	p, err := producer.New(producer.Config{Stream: "orders"}, kinesis.NewFromConfig(cfg))
+//	...
+//	future, err := p.Put(ctx, producer.Record{PartitionKey: "customer-7", Data: order})
+//	...
+//	err = p.Close(ctx) // everything accepted is stored, or reported
+//
+// # Why not call PutRecords
+//
+// A stream is made of shards, and each shard takes 1,000 records and 1 MiB a second. Who writes records of 100 bytes one by one reaches a tenth of what
+// the bytes would allow, and makes a request for each. PutRecords takes up to 500 records, but its answer can be a success in which some of them failed,
+// mostly because their shard was busy: the caller has to find them, wait, and send them again, and only them.
+//
+// This package does both. It aggregates: records that belong to one shard are packed into one Kinesis record, in the format of the Kinesis Producer Library
+// (KPL), which this module's consumer, the Kinesis Client Library, Lambda and others unpack (see package aggregation). It batches: the Kinesis records of
+// all shards share PutRecords requests, several of them under way at a time. And it follows each record until its fate is known.
+//
+// # The way of a record
+//
+// Put checks the record, copies it into a buffer and returns. The producer knows the stream's shards (from ListShards, listed again when they have changed,
+// and once a minute) and queues the record in the lane of its shard. When an aggregate is full, or the record has waited for Config.Linger, it is sent. What
+// the answer says is looked at entry by entry:
+//
+//   - stored: the Future gets its shard and sequence number;
+//   - shard busy, or a fault of the service: exactly these are sent again, before anything newer of their lane, after a delay that grows while it
+//     happens again and has some chance in it; other lanes are not held up;
+//   - no answer (timeout, broken connection, 5xx): sent again, and the result says MayRepeat, since the first attempt may have been stored;
+//   - refused for a reason that stays (no permission, no such stream, encryption key disabled): the record fails at once with a *RecordError. A stream that is
+//     reported missing is given 2 s, because new streams are not known everywhere at once. Credentials that have expired or cannot be had are waited for;
+//     Health shows them;
+//   - refused because one record of the request is not valid: that one is found and fails; its neighbours are stored.
+//
+// While the shards were never listed, records wait; they are not sent blindly.
+//
+// # Resharding
+//
+// When a shard has been split, an aggregate made for it reaches one of its children, although some of its records belong to the other. Readers of the format
+// then drop the aggregate as a whole, so what counts is the aggregate: if the shard that it reached holds all of its records, they are stored; otherwise all
+// of them are sent again, each to its own shard (Hooks.Resent, Result.MayRepeat). If the shard is not known yet, the shards are listed until it is, and until
+// then the records are neither stored nor failed. A record that goes alone is right on any shard.
+//
+// # Delivery and order
+//
+// An accepted record is stored at least once, or its *RecordError says whether it may exist. It is stored more than once only if its result says MayRepeat.
+// Nothing is given up silently, and by default nothing is given up at all: if the service is away, the buffer fills and Put waits. Config.RecordTTL limits that.
+//
+// With Config.InFlight 1, and only then, the records of one partition key (or one explicit hash key) are stored in the order of their Puts, as one goroutine
+// makes them. What keeps it: a request has at most one Kinesis record of each lane (PutRecords does not stop at an entry that fails, so of two the second could
+// be stored alone); a failed one is sent again unchanged before anything newer; and after a reshard a lane waits until it is clear whether something older has
+// to be sent again. Repeated copies may stand later. A record that failed leaves a gap, and one that failed with MayExist may still turn up behind newer ones.
+// The price is that a lane has one aggregate a round trip: 50 KiB at 50 ms are 1 MiB a second, which is what a shard takes; single large records wait for one
+// round trip each.
+//
+// # What a context bounds
+//
+//	Put, PutFunc        the wait for space in the buffer; an accepted record is on its way whatever becomes of it
+//	PutAll              the wait for space, and for results
+//	Future.Result       the wait, not the record
+//	Flush               the wait
+//	Close               the wait; when it ends, what has no verdict fails with ErrClosed
+//
+// # Memory, goroutines, seeds
+//
+// Config.BufferBytes and BufferRecords bound what is accepted and has no verdict. New does no I/O and starts nothing; the producer's goroutines start with the
+// first record and end in Close: one that decides, one for each request under way, and one for callbacks while there are any. Delays have chance in them;
+// WithSeed makes them repeatable. The identity needs kinesis:PutRecords and kinesis:ListShards; with kinesis:DescribeStreamSummary the producer learns that a
+// stream takes records of more than 1 MiB.
+//
+// Retries of the SDK are switched off for the producer's calls: its own know which records failed.
+package producer

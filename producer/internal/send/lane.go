@@ -1,0 +1,78 @@
+package send
+
+import (
+	"slices"
+
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+// lane is what waits for one shard: entries that are made already (failed ones, and one that did not fit into a request), then items in acceptance
+// order.
+type lane struct {
+	shard shard.Shard
+	delay backoff
+
+	ready []*Entry // by first item
+	queue []*Item
+	bytes int // lower bound of what the queue's items take in aggregates
+
+	// Of the answer that is being read.
+	stored, failed bool
+}
+
+func newLane(s shard.Shard) *lane {
+	return &lane{shard: s, delay: backoff{first: laneFirst, most: laneMost}}
+}
+
+func (l *lane) push(it *Item) {
+	l.queue = append(l.queue, it)
+	l.bytes += it.weight()
+}
+
+// pop takes the first n items. What is left is cut off the same array, so that the next append that has to grow copies only what is still waiting.
+func (l *lane) pop(n int) []*Item {
+	taken := l.queue[:n:n]
+	l.queue = l.queue[n:]
+	for _, it := range taken {
+		l.bytes -= it.weight()
+	}
+	return taken
+}
+
+// putBack merges items, which are in acceptance order, into the queue: an older one goes before a newer one.
+func (l *lane) putBack(items []*Item) {
+	rest := l.queue
+	queue := make([]*Item, 0, len(items)+len(rest))
+	for len(items) > 0 && len(rest) > 0 {
+		if items[0].Seq < rest[0].Seq {
+			queue, items = append(queue, items[0]), items[1:]
+		} else {
+			queue, rest = append(queue, rest[0]), rest[1:]
+		}
+	}
+	queue = append(append(queue, items...), rest...)
+	l.queue, l.bytes = queue, 0
+	for _, it := range queue {
+		l.bytes += it.weight()
+	}
+}
+
+// putReady adds an entry that is to be sent before everything in the queue, older ones first.
+func (l *lane) putReady(e *Entry) {
+	i, _ := slices.BinarySearchFunc(l.ready, e, func(a, b *Entry) int {
+		if a.Items[0].Seq < b.Items[0].Seq {
+			return -1
+		}
+		return 1
+	})
+	l.ready = slices.Insert(l.ready, i, e)
+}
+
+func (l *lane) takeReady() {
+	l.ready[0] = nil
+	l.ready = l.ready[1:]
+}
+
+func (l *lane) clear() {
+	l.ready, l.queue, l.bytes = nil, nil, 0
+}

@@ -1,0 +1,312 @@
+package producer
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"go.uber.org/zap"
+
+	"github.com/kinesiskit/kinesiskit/producer/internal/route"
+	"github.com/kinesiskit/kinesiskit/producer/internal/send"
+)
+
+// KinesisAPI is what a Producer calls; *kinesis.Client has it. It may gain methods in a minor version: embed *kinesis.Client when wrapping. Calls are
+// made from several goroutines.
+type KinesisAPI interface {
+	DescribeStreamSummary(ctx context.Context, in *kinesis.DescribeStreamSummaryInput, opts ...func(*kinesis.Options)) (*kinesis.DescribeStreamSummaryOutput, error)
+	ListShards(ctx context.Context, in *kinesis.ListShardsInput, opts ...func(*kinesis.Options)) (*kinesis.ListShardsOutput, error)
+	PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, opts ...func(*kinesis.Options)) (*kinesis.PutRecordsOutput, error)
+}
+
+// Option is a collaborator of a Producer.
+type Option interface{ producerOption() }
+
+type option func(*Producer)
+
+func (option) producerOption() {}
+
+// WithLogger makes the producer log changes of its state: sending fails, sending works again, the stream's shards changed, records that nobody else
+// hears of were not stored. It never logs data or keys. Default: silent.
+func WithLogger(l *zap.Logger) Option { return option(func(p *Producer) { p.log = l }) }
+
+// WithHooks adds observers. Several options add up: all are called, in the order of the options.
+func WithHooks(h Hooks) Option { return option(func(p *Producer) { p.hooks = append(p.hooks, h) }) }
+
+// WithOnFailure sets a function that is called once for every accepted record that was not stored, before its future or callback hears of it, on the
+// goroutine of the callbacks (see PutFunc). Without it such records are counted and logged, at most once a second. A panic in it is not caught.
+func WithOnFailure(fn func(*RecordError)) Option {
+	return option(func(p *Producer) { p.onFailure = fn })
+}
+
+// WithSeed makes the delays of retries and refreshes repeatable. Default: a random seed.
+func WithSeed(seed uint64) Option { return option(func(p *Producer) { p.seed = &seed }) }
+
+// Producer writes records to one stream. Safe for concurrent use. Its goroutines start with the first record that is accepted and end in Close.
+type Producer struct {
+	cfg       Config
+	kinesis   KinesisAPI
+	log       *zap.Logger
+	hooks     []Hooks
+	onFailure func(*RecordError)
+	seed      *uint64
+
+	inbox     *inbox
+	callbacks callbacks
+	failures  failureLog
+	settled   bool         // some hook wants Settled
+	maxRecord atomic.Int64 // bytes
+	described atomic.Int64 // when that was learned, Unix nanoseconds
+
+	ctx    context.Context // of requests; ends at a hard stop, and when the engine has nothing left to do
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // every goroutine but the engine
+	done   chan struct{}  // closed when all have ended
+
+	engine engine
+}
+
+// New returns a Producer. It does no I/O and starts nothing. Errors: one or more *InvalidError.
+func New(cfg Config, k KinesisAPI, opts ...Option) (*Producer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.WithDefaults()
+	cfg.Linger = max(cfg.Linger, 0)
+	cfg.AggregateBytes = max(cfg.AggregateBytes, 0)
+	p := &Producer{cfg: cfg, kinesis: k, log: zap.NewNop(), done: make(chan struct{})}
+	for _, o := range opts {
+		if o, ok := o.(option); ok {
+			o(p)
+		}
+	}
+	for _, h := range p.hooks {
+		p.settled = p.settled || h.Settled != nil
+	}
+	if p.seed == nil {
+		var seed [8]byte
+		_, _ = crand.Read(seed[:]) // never fails: it would end the program
+		n := binary.NativeEndian.Uint64(seed[:])
+		p.seed = &n
+	}
+	rng := rand.New(rand.NewPCG(*p.seed, 0))
+	p.log = p.log.With(zap.String("stream", cfg.Stream))
+	p.maxRecord.Store(defaultMaxRecord)
+	p.inbox = newInbox(cfg.BufferBytes, cfg.BufferRecords)
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.engine.core = send.New(send.Limits{
+		Linger: cfg.Linger, AggregateBytes: cfg.AggregateBytes, BatchRecords: cfg.BatchRecords, BatchBytes: cfg.BatchBytes,
+		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL,
+	}, rng, ErrExpired, ErrClosed)
+	p.engine.schedule = route.NewSchedule(rng)
+	return p, nil
+}
+
+// Put accepts one record, copying what it needs. It waits for buffer space until ctx ends; Puts that wait are served in turn. After that ctx no longer
+// matters: an accepted record is stored, or reported failed, whatever becomes of ctx.
+//
+// Errors, nothing accepted: *InvalidError, ErrClosed, ctx's.
+func (p *Producer) Put(ctx context.Context, r Record) (*Future, error) {
+	return p.put(ctx, r, nil)
+}
+
+// PutFunc is Put with a callback: called exactly once if the error is nil, never otherwise, with what Future.Result would return.
+//
+// Callbacks come one at a time, on a goroutine of their own and under no lock; those of one shard in the order in which the records' fates were decided,
+// which with InFlight 1 is their order in the stream, and those of one aggregate in the order of their Puts. A record leaves the buffer before its
+// callback is called, so a callback may Put, even when the buffer is full, and sending goes on while a callback runs. The price is that a callback that is
+// slower than the stream lets results pile up; it should hand long work on. It must not wait for Flush or Close, which wait for it. A panic in it is
+// not caught.
+func (p *Producer) PutFunc(ctx context.Context, r Record, done func(Result, error)) error {
+	_, err := p.put(ctx, r, done)
+	return err
+}
+
+func (p *Producer) put(ctx context.Context, r Record, done func(Result, error)) (*Future, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := p.future(&r)
+	if err != nil {
+		return nil, err
+	}
+	f.done = done
+	start, err := p.inbox.put(f)
+	if errors.Is(err, ErrFull) {
+		f.item.Data = nil // what waits for space must not take any
+		if err := p.inbox.wait(ctx, f.size); err != nil {
+			return nil, err
+		}
+		f.item.Data = copied(r.Data)
+		f.item.Accepted = time.Now()
+		start, err = p.inbox.acceptGranted(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if start {
+		go p.run()
+	}
+	return f, nil
+}
+
+// TryPut is Put that does not wait. Errors: *InvalidError, ErrClosed, ErrFull, which it also returns while others wait for space.
+func (p *Producer) TryPut(r Record) (*Future, error) {
+	f, err := p.future(&r)
+	if err != nil {
+		return nil, err
+	}
+	start, err := p.inbox.put(f)
+	if err != nil {
+		return nil, err
+	}
+	if start {
+		go p.run()
+	}
+	return f, nil
+}
+
+func (p *Producer) future(r *Record) (*Future, error) {
+	hash, err := p.check(r)
+	if err != nil {
+		return nil, err
+	}
+	f := &Future{size: r.size()}
+	f.item = send.Item{
+		Key: r.PartitionKey, Explicit: r.ExplicitHashKey, Data: copied(r.Data), Hash: hash, Accepted: time.Now(), Owner: f,
+	}
+	return f, nil
+}
+
+// copied is never nil: the SDK leaves a nil blob out, and the service insists on it.
+func copied(data []byte) []byte {
+	c := make([]byte, len(data))
+	copy(c, data)
+	return c
+}
+
+// PutAll puts all records and waits for all. The error joins one *RecordError or *InvalidError for each record that is not known to be stored, in
+// their order; results stand at the same index as their records.
+//
+// When ctx ends first, records that were accepted are still being sent; their *RecordError says MayExist and matches ctx's error. Those that were not
+// accepted have one without MayExist.
+func (p *Producer) PutAll(ctx context.Context, rs []Record) ([]Result, error) {
+	results := make([]Result, len(rs))
+	errs := make([]error, len(rs))
+	futures := make([]*Future, len(rs))
+	for i, r := range rs {
+		f, err := p.Put(ctx, r)
+		if invalid := (*InvalidError)(nil); err != nil && !errors.As(err, &invalid) {
+			err = &RecordError{Record: r, Err: err}
+		}
+		futures[i], errs[i] = f, err
+	}
+	for i, f := range futures {
+		if f == nil {
+			continue
+		}
+		var err error
+		results[i], err = f.Result(ctx)
+		if verdict := (*RecordError)(nil); err != nil && !errors.As(err, &verdict) {
+			err = &RecordError{Record: rs[i], MayExist: true, Err: err}
+		}
+		errs[i] = err
+	}
+	return results, errors.Join(errs...)
+}
+
+// Flush sends what is buffered now without lingering and waits until everything accepted before the call has its verdict and the callbacks have been
+// called. Errors: ctx's.
+func (p *Producer) Flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done := p.inbox.flush()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const (
+	// stopGrace is how long a hard stop waits for requests whose context was cancelled.
+	stopGrace = time.Second
+	// callbackGrace is how long it then waits for the program's callbacks.
+	callbackGrace = time.Second
+)
+
+// Close refuses new records, flushes, and waits: for the verdict of every accepted record, for callbacks, and for the producer's goroutines. When ctx
+// ends first, requests under way are cancelled and records without a verdict fail with ErrClosed, MayExist if an attempt may still reach the stream;
+// then the error is ctx's. Nothing is left unsettled, and no goroutine of the producer is left, unless the KinesisAPI does not return from a call whose
+// context has ended, or a callback does not return, within a second.
+//
+// Close may be called several times, also at once.
+func (p *Producer) Close(ctx context.Context) error {
+	if !p.inbox.close(false) {
+		p.cancel()
+		return nil
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	p.inbox.close(true)
+	p.cancel()
+	timer := time.NewTimer(stopGrace + callbackGrace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+	return fmt.Errorf("producer: close: %w", ctx.Err())
+}
+
+// Health is a moment of a producer.
+type Health struct {
+	BufferedRecords int   // accepted, without a verdict
+	BufferedBytes   int64 // their data and keys
+	// OldestRecord is when the oldest of them was accepted; zero if there are none. If it does not move on, something is stuck: see Err.
+	OldestRecord time.Time
+	Shards       int // open shards, 0 while not known
+	// Err is why nothing can be sent at the moment: the latest listing of the shards or the latest request failed as a whole. Nil when it worked.
+	Err error
+}
+
+// Health says how the producer is. It does not wait.
+func (p *Producer) Health() Health {
+	var h Health
+	p.engine.mu.Lock()
+	h.OldestRecord = p.engine.core.Oldest()
+	if m := p.engine.core.Shards(); m != nil {
+		h.Shards = len(m.Open())
+	}
+	h.Err = p.engine.trouble()
+	p.engine.mu.Unlock()
+
+	b := p.inbox
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.BufferedRecords, h.BufferedBytes = b.records, b.bytes
+	if len(b.items) > 0 && (h.OldestRecord.IsZero() || b.items[0].Accepted.Before(h.OldestRecord)) {
+		h.OldestRecord = b.items[0].Accepted
+	}
+	return h
+}

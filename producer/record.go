@@ -1,0 +1,64 @@
+package producer
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+const (
+	// maxKeyCharacters is Kinesis's limit of a partition key, in Unicode characters, not bytes.
+	maxKeyCharacters = 256
+
+	// defaultMaxRecord is how large a record may be, data and partition key, unless the stream is set to take more (up to 10 MiB).
+	defaultMaxRecord = 1 << 20
+)
+
+// Record is one user record.
+type Record struct {
+	// PartitionKey decides the shard, together with all other records of the same key: 1 to 256 characters, valid UTF-8.
+	PartitionKey string
+
+	// ExplicitHashKey, if not empty, decides the shard instead: a decimal number from 0 to 2^128-1 without sign or leading zeros.
+	ExplicitHashKey string
+
+	// Data may be empty. With the partition key it may have as many bytes as the stream takes in one record: 1 MiB, or what the stream is set to.
+	Data []byte
+}
+
+// size is what the record counts in the buffer.
+func (r Record) size() int64 {
+	return int64(len(r.PartitionKey) + len(r.ExplicitHashKey) + len(r.Data))
+}
+
+// check says what is wrong with r, or where on the ring it belongs. Everything the service would refuse is refused here: one bad record makes the
+// service refuse all that were sent with it.
+func (p *Producer) check(r *Record) (shard.HashKey, error) {
+	key := r.PartitionKey
+	if key == "" {
+		return shard.HashKey{}, &InvalidError{"PartitionKey", "is empty"}
+	}
+	if !utf8.ValidString(key) {
+		return shard.HashKey{}, &InvalidError{"PartitionKey", "is not valid UTF-8"}
+	}
+	if len(key) > maxKeyCharacters {
+		if n := utf8.RuneCountInString(key); n > maxKeyCharacters {
+			return shard.HashKey{}, &InvalidError{"PartitionKey", fmt.Sprintf("has %d characters, at most %d are allowed", n, maxKeyCharacters)}
+		}
+	}
+	if size, most := int64(len(key)+len(r.Data)), p.maxRecord.Load(); size > most {
+		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with the partition key, the stream takes %d", size, most)}
+	}
+	if size := r.size(); size > p.cfg.BufferBytes {
+		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with its keys, more than BufferBytes (%d)", size, p.cfg.BufferBytes)}
+	}
+	if r.ExplicitHashKey == "" {
+		return shard.HashOf(key), nil
+	}
+	hash, err := shard.ParseHashKey(r.ExplicitHashKey)
+	if err != nil {
+		return shard.HashKey{}, &InvalidError{"ExplicitHashKey", "is not a decimal number from 0 to 2^128-1"}
+	}
+	return hash, nil
+}
