@@ -45,10 +45,12 @@ func Example() {
 			return nil
 		}))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	if err := c.Run(ctx); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println("stopped")
 	// Output:
@@ -107,10 +109,12 @@ func ExamplePerShard() {
 	open := func(_ context.Context, s *consumer.Shard) (consumer.Processor, error) { return &sink{shard: s}, nil }
 	c, err := consumer.New(consumer.Config{Application: "sink", Stream: "clicks"}, k, memstore.New(), consumer.PerShard(open), stop)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	if err := c.Run(ctx); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	// Output:
 	// uploaded ["a" "b" "c"]

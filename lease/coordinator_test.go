@@ -346,11 +346,7 @@ func TestThreeWorkersThatStartTogetherShare(t *testing.T) {
 			}
 		}
 		all[0].kill()
-		time.Sleep(failover + lookMax + time.Second)
-		count = owners(t, s)
-		for range 3 { // a bite a round
-			time.Sleep(lookMax)
-		}
+		time.Sleep(failover + lookMax + time.Second + 3*lookMax) // a bite a round
 		count = owners(t, s)
 		if n := count[all[1].Owner()] + count[all[2].Owner()]; n != 30 {
 			t.Errorf("the others hold %d of 30 after the death of one: %v", n, count)

@@ -159,7 +159,7 @@ func TestEndedShardHandsOverToItsChildrenAtOnce(t *testing.T) {
 		w := run(t, "w", s, func(ctx context.Context, tn *lease.Tenure) error {
 			if tn.Token().Key != "a" {
 				if err := tn.Gate(ctx, listing(children...)); err != nil {
-					return nil
+					return err
 				}
 				return hold(ctx, tn)
 			}

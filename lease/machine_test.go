@@ -309,8 +309,8 @@ func TestTakeOfAStaleRowIsNotProvedByOldWork(t *testing.T) {
 		if listed.Counter == 100 {
 			current.Counter = 101
 		}
-		again, e := take("me", testTiming, listed, testFailover, m.remember(), at(late))
-		if e = again.refused(at(late), &current, false); e.acquired || !e.over {
+		again, _ := take("me", testTiming, listed, testFailover, m.remember(), at(late))
+		if e := again.refused(at(late), &current, false); e.acquired || !e.over {
 			t.Fatalf("%s: %+v, phase %d: believed on old work", name, e, again.phase)
 		}
 		if got := again.remember(); got.counter != 102 {
@@ -442,13 +442,12 @@ func TestDoubtIsSettledByOneRenewal(t *testing.T) {
 	})
 	t.Run("clock set back again", func(t *testing.T) {
 		t.Parallel()
-		m, w := doubtful(t)
+		m, _ := doubtful(t)
 		_, e, err := m.store(at(1100*time.Millisecond), m.row.Checkpoint.Position)
 		if err != nil || !e.settled {
 			t.Fatalf("%v, %+v: who waits for the end of the doubt is not told that it ended", err, e)
 		}
 		mustAdmit(t, m, at(1200*time.Millisecond), pos(6))
-		_ = w
 	})
 }
 
@@ -824,7 +823,7 @@ func TestReleaseIsRepeatedWhileTheLeaseLastsAndNoLonger(t *testing.T) {
 	var e effects
 	for {
 		now := m.sent.mono + time.Second
-		e = m.unanswered(at(now))
+		m.unanswered(at(now))
 		due, ok := m.wake()
 		if !ok {
 			t.Fatal("nothing wakes a release that was not answered")

@@ -127,7 +127,6 @@ type simKeep struct {
 	isGone   bool
 	out      int // requests under way
 	doubting bool
-	vague    bool // a request was not answered since the last one that was
 
 	permitted checkpoint.Position // by admissions that succeeded
 	asked     checkpoint.Position // by user code that had processed it
@@ -222,7 +221,6 @@ func (k *simKeep) write(x *write) {
 				var e effects
 				switch {
 				case !answered:
-					k.vague = true
 					return k.m.unanswered(now)
 				case r.ok:
 					if e = k.m.answered(now, r.row); first && k.m.phase == held {
@@ -347,12 +345,12 @@ func (u *simUser) gate(parents []string) {
 			return
 		}
 		id := rest[0]
-		u.k.p.call(id, func(bool) reply { l, ok := u.w.rows[id]; return reply{row: l, ok: ok} }, func(r reply, answered bool) {
+		u.k.p.call("gate "+id, func(bool) reply { l, ok := u.w.rows[id]; return reply{row: l, ok: ok} }, func(r reply, answered bool) {
 			if !answered {
 				again()
 				return
 			}
-			verdict := gateWait
+			var verdict gate
 			if r.ok {
 				verdict = judgeParent(&r.row, true)
 			} else {
@@ -364,7 +362,7 @@ func (u *simUser) gate(parents []string) {
 				return
 			}
 			u.w.count.restored++
-			u.k.p.call(id, func(bool) reply { u.w.create(u.w.byID[id]); return reply{ok: true} }, func(reply, bool) { next(rest[1:]) })
+			u.k.p.call("gate "+id, func(bool) reply { u.w.create(u.w.byID[id]); return reply{ok: true} }, func(reply, bool) { next(rest[1:]) })
 		})
 	}
 	next(parents)
@@ -513,7 +511,7 @@ func (u *simUser) finish() {
 			u.spawn()
 			return
 		}
-		k.p.call(rest[0], func(bool) reply { u.w.create(u.w.byID[rest[0]]); return reply{ok: true} }, func(_ reply, ok bool) {
+		k.p.call("child "+rest[0], func(bool) reply { u.w.create(u.w.byID[rest[0]]); return reply{ok: true} }, func(_ reply, ok bool) {
 			if ok {
 				rest = rest[1:]
 			}

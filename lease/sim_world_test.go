@@ -108,12 +108,13 @@ type event struct {
 
 type events []event
 
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].tie < q[j].tie
+func (q *events) Len() int { return len(*q) }
+func (q *events) Less(i, j int) bool {
+	a, b := (*q)[i], (*q)[j]
+	return a.at < b.at || a.at == b.at && a.tie < b.tie
 }
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *events) Swap(i, j int) { (*q)[i], (*q)[j] = (*q)[j], (*q)[i] }
+func (q *events) Push(x any)    { *q = append(*q, x.(event)) }
 func (q *events) Pop() any {
 	old := *q
 	x := old[len(old)-1]
@@ -179,7 +180,8 @@ func (w *world) remove(key string) {
 }
 
 func (w *world) remember(key string, v version) {
-	h := append(w.history[key], v)
+	w.history[key] = append(w.history[key], v)
+	h := w.history[key]
 	for len(h) > 2 && h[1].at < w.now-time.Minute {
 		h = h[1:]
 	}
@@ -189,9 +191,9 @@ func (w *world) remember(key string, v version) {
 // asOf is a row as it stood some time ago.
 func (w *world) asOf(key string, at time.Duration) (Lease, bool) {
 	h := w.history[key]
-	for i := len(h) - 1; i >= 0; i-- {
-		if h[i].at <= at {
-			return h[i].row, h[i].ok
+	for _, v := range slices.Backward(h) {
+		if v.at <= at {
+			return v.row, v.ok
 		}
 	}
 	return Lease{}, false
@@ -312,8 +314,8 @@ type reply struct {
 	absent  bool
 }
 
-// call sends a request. apply is executed by the table, at once, late, or never; done is called once on the process.
-func (p *proc) call(key string, apply func(late bool) reply, done func(r reply, answered bool)) {
+// call sends a request of one conversation, in which no two answers in a row are lost if faults.single. apply is executed by the table, at once, late, or never; done is called once on the process.
+func (p *proc) call(about string, apply func(late bool) reply, done func(r reply, answered bool)) {
 	w, h, f := p.h.w, p.h, p.h.w.faults
 	if w.quiet {
 		f = faults{}
@@ -337,20 +339,20 @@ func (p *proc) call(key string, apply func(late bool) reply, done func(r reply, 
 	case x < f.drop:
 		send = false
 	case x < f.drop+f.lostReply:
-		if answer = f.single && p.lossy[key]; f.single {
-			p.lossy[key] = !answer
+		if answer = f.single && p.lossy[about]; f.single {
+			p.lossy[about] = !answer
 		}
 	case x < f.drop+f.lostReply+f.late:
 		late, there = true, w.between(0, 30*time.Second)
 	case x < f.drop+f.lostReply+f.late+f.slow:
 		there, back = w.between(0, 2*p.timeout), w.between(0, p.timeout)
 	case x < f.drop+f.lostReply+f.late+f.slow+f.throttle:
-		if send, answer = w.rng.IntN(2) == 0, false; true {
-			p.at(there+back, func() { finish(reply{}, false) })
-		}
+		// An error at once: before the request was executed, or after.
+		send, answer = w.rng.IntN(2) == 0, false
+		p.at(there+back, func() { finish(reply{}, false) })
 	}
 	if f.single && answer {
-		p.lossy[key] = false
+		p.lossy[about] = false
 	}
 	if send {
 		w.after(there, func() {
@@ -472,7 +474,7 @@ func (w *world) disturb() {
 		}
 		w.after(w.between(0, mean*2), next)
 	}
-	any := func() *host { return w.hosts[w.rng.IntN(len(w.hosts))] }
+	some := func() *host { return w.hosts[w.rng.IntN(len(w.hosts))] }
 	long := func(h *host) time.Duration {
 		d := 4 * time.Second
 		if h.p != nil {
@@ -481,18 +483,18 @@ func (w *world) disturb() {
 		return time.Duration(float64(d) * (0.2 + 2*w.rng.Float64()))
 	}
 	every(f.cut, func() {
-		h := any()
+		h := some()
 		h.cutUntil, h.cutWhat = w.now+long(h), w.rng.IntN(3)
 		w.note("cut", h.name, int64(h.cutUntil-w.now), int64(h.cutWhat))
 	})
-	every(f.pause, func() { h := any(); h.halt(long(h), false) })
+	every(f.pause, func() { h := some(); h.halt(long(h), false) })
 	every(f.suspend, func() {
-		if h := any(); !h.backwards {
+		if h := some(); !h.backwards {
 			h.halt(long(h), true)
 		}
 	})
 	every(f.jump, func() {
-		h := any()
+		h := some()
 		h.sync()
 		d := w.between(0, time.Hour)
 		if h.backwards && w.rng.IntN(2) == 0 {
@@ -503,13 +505,13 @@ func (w *world) disturb() {
 		w.note("jump", h.name, int64(d), 0)
 	})
 	every(f.crash, func() {
-		if h := any(); h.p != nil {
+		if h := some(); h.p != nil {
 			w.count.crashes++
 			h.p.die()
 		}
 	})
 	every(f.stop, func() {
-		if h := any(); h.p != nil {
+		if h := some(); h.p != nil {
 			h.p.leave()
 		}
 	})
