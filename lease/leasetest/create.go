@@ -28,12 +28,16 @@ func created(t *testing.T, s lease.Store) {
 }
 
 func existsOnce(t *testing.T, s lease.Store) {
-	create(t, s, full(t))
-	err := s.Create(t.Context(), lease.Lease{Key: key, Owner: "w2", Checkpoint: checkpoint.Checkpoint{Position: checkpoint.TrimHorizon}})
-	if !errors.Is(err, lease.ErrExists) {
-		t.Fatalf("the second Create = %v, want lease.ErrExists", err)
+	released := full(t)
+	released.Key, released.Owner = other, ""
+	for _, l := range []lease.Lease{full(t), released} {
+		create(t, s, l)
+		err := s.Create(t.Context(), lease.Lease{Key: l.Key, Owner: "w2", Checkpoint: checkpoint.Checkpoint{Position: checkpoint.TrimHorizon}})
+		if !errors.Is(err, lease.ErrExists) {
+			t.Fatalf("the second Create over a row of owner %q = %v, want lease.ErrExists", l.Owner, err)
+		}
+		holds(t, s, l)
 	}
-	holds(t, s, full(t))
 }
 
 func notFound(t *testing.T, s lease.Store) {

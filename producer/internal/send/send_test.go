@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -295,4 +296,43 @@ func TestAnUnknownErrorCodeOfAnEntryIsRetried(t *testing.T) {
 	}
 	h.now = h.now.Add(time.Second)
 	h.request()
+}
+
+func TestWhatIsSentAgainGoesOldestFirst(t *testing.T) {
+	t.Parallel()
+	l := newLane(shard.Shard{ID: "s"})
+	for _, seq := range []uint64{5, 2, 9, 7, 1} {
+		l.putReady(&Entry{Items: []*Item{{Seq: seq}}})
+	}
+	var got []uint64
+	for _, e := range l.ready {
+		got = append(got, e.Items[0].Seq)
+	}
+	if want := []uint64{1, 2, 5, 7, 9}; !slices.Equal(got, want) {
+		t.Errorf("order %v, want %v", got, want)
+	}
+}
+
+func TestAStopSettlesWhatNobodyKnowsTheShardOfOnce(t *testing.T) {
+	h := newHarness(t, Limits{AggregateBytes: 10_000}, 2)
+	h.add(lower, 10, 100)
+	r := h.request()
+	h.answer(r, Reply{Results: []Result{{Shard: "unheard-of", Sequence: "1"}}})
+	if len(h.step.Outcomes) != 0 {
+		t.Fatalf("%d outcomes before the shard is known", len(h.step.Outcomes))
+	}
+	h.Stop(&h.step)
+	old := h.Shards()
+	h.setMap(old, "t", 4) // a listing that was on its way
+	h.Refuse(errors.New("denied"), &h.step)
+	settled := 0
+	for _, o := range h.step.Outcomes {
+		settled += len(o.Items)
+		if !errors.Is(o.Err, errStopped) || !o.MayExist {
+			t.Errorf("%v, may exist %v; want stopped, and that it may", o.Err, o.MayExist)
+		}
+	}
+	if settled != 10 {
+		t.Errorf("%d records settled, want each of 10 once", settled)
+	}
 }
