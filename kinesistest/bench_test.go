@@ -26,7 +26,7 @@ func batch(stream string, n, size int) *kinesis.PutRecordsInput {
 
 // BenchmarkPutRecords is the ceiling of any producer's benchmark on this server: the SDK, its JSON and ours, 500 records of 1 KiB.
 func BenchmarkPutRecords(b *testing.B) {
-	s := kinesistest.New()
+	s := kinesistest.New(kinesistest.WithoutLimits())
 	defer s.Close()
 	k := kinesis.NewFromConfig(s.Config(""))
 	s.CreateStream("orders", 4)
@@ -50,7 +50,7 @@ func BenchmarkPutRecords(b *testing.B) {
 
 // BenchmarkGetRecords is the same for a reader: pages of 1,000 records of 1 KiB.
 func BenchmarkGetRecords(b *testing.B) {
-	s := kinesistest.New()
+	s := kinesistest.New(kinesistest.WithoutLimits())
 	defer s.Close()
 	k := kinesis.NewFromConfig(s.Config(""))
 	s.CreateStream("orders", 1)

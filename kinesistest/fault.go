@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kinesiskit/kinesiskit/kinesistest/internal/firehose"
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/kinesis"
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
@@ -28,14 +29,18 @@ func (c *call) perform(ctx context.Context) Reply { return c.server.perform(ctx,
 
 func (c *call) refuse(code, message string) Reply {
 	e := &wire.Error{Code: code, Message: message}
-	if strings.HasPrefix(code, "Internal") { // InternalFailureException, InternalServerError
+	switch {
+	case strings.HasPrefix(code, "Internal"): // InternalFailureException, InternalServerError
 		e.Status = http.StatusInternalServerError
+	case code == "ServiceUnavailableException":
+		e.Status = http.StatusServiceUnavailable
 	}
 	return refusal(c.request.Service, e)
 }
 
 // Throttle answers with the operation's own throttling exception: ProvisionedThroughputExceededException where records or items are
-// read or written, else LimitExceededException (Kinesis) or ThrottlingException (DynamoDB). Nothing is applied.
+// read or written, ServiceUnavailableException where Firehose takes records, else LimitExceededException (Kinesis, Firehose) or
+// ThrottlingException (DynamoDB). Nothing is applied.
 func Throttle() Fault {
 	return Fault{apply: func(_ context.Context, c *call) (Reply, error) {
 		return c.refuse(throttling(c.request.Service, c.request.Op), "Rate exceeded, by a rule of the test."), nil
@@ -44,6 +49,8 @@ func Throttle() Fault {
 
 func throttling(service, op string) string {
 	switch {
+	case service == wire.Firehose && strings.HasPrefix(op, "PutRecord"):
+		return "ServiceUnavailableException"
 	case strings.HasSuffix(op, "Item"), strings.HasSuffix(op, "Items"), // DynamoDB's single, batch and transaction operations
 		op == "Query", op == "Scan",
 		op == "PutRecord", op == "PutRecords", op == "GetRecords", op == "GetShardIterator":
@@ -55,7 +62,7 @@ func throttling(service, op string) string {
 }
 
 // Exception answers with an exception of the service, such as "KMSThrottlingException", with status 400, or 500 if the code starts with
-// "Internal". Nothing is applied.
+// "Internal", or 503 for ServiceUnavailableException. Nothing is applied.
 func Exception(code, message string) Fault {
 	return Fault{apply: func(_ context.Context, c *call) (Reply, error) { return c.refuse(code, message), nil }}
 }
@@ -106,9 +113,10 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// FailRecords makes entries of a PutRecords fail with a code, each with probability share, while the request as a whole succeeds. With
-// Rule.Shard only entries of that shard fail. The codes that Kinesis knows here are "ProvisionedThroughputExceededException" and
-// "InternalFailure". Share 1 fails all.
+// FailRecords makes entries of a PutRecords, or of a Firehose PutRecordBatch, fail with a code, each with probability share, while the
+// request as a whole succeeds. With Rule.Shard only entries of that shard fail. The codes that Kinesis knows here are
+// "ProvisionedThroughputExceededException" and "InternalFailure", those of Firehose "ServiceUnavailableException" and "InternalFailure".
+// Share 1 fails all.
 func FailRecords(code string, share float64) Fault {
 	return Fault{byShard: true, apply: func(ctx context.Context, c *call) (Reply, error) {
 		failing := &kinesis.Failing{Code: code, Share: share}
@@ -116,6 +124,9 @@ func FailRecords(code string, share float64) Fault {
 			failing.Shard = c.rule.shard
 			failing.Draw = rand.New(rand.NewPCG(c.rule.draw.Uint64(), 0))
 		})
+		if c.request.Service == wire.Firehose {
+			return c.perform(firehose.WithFailing(ctx, &firehose.Failing{Code: code, Share: share, Draw: failing.Draw})), nil
+		}
 		return c.perform(kinesis.WithDeviation(ctx, kinesis.Deviation{Fail: failing})), nil
 	}}
 }
@@ -125,7 +136,7 @@ func ExpireIterator() Fault {
 	return Exception("ExpiredIteratorException", "Iterator expired, by a rule of the test.")
 }
 
-// StaleShards makes ListShards answer as it would have done age ago: without the shards made since, and with those closed since open.
+// StaleShards makes ListShards, DescribeStream or DescribeStreamSummary tell the shards of age ago: without those made since, and with those closed since open.
 // It does not go back before the stream's creation, nor bring back shards that have expired.
 func StaleShards(age time.Duration) Fault {
 	return Fault{apply: func(ctx context.Context, c *call) (Reply, error) {

@@ -57,7 +57,7 @@ func TestIteratorsStartWhereTheirTypeSays(t *testing.T) {
 			got := c.texts(it)
 			equal(t, string(test.kind), slices.DeleteFunc(got, func(s string) bool { return s == "new" }), test.want)
 		}
-	})
+	}, kinesistest.WithoutLimits())
 }
 
 func TestIteratorsAreRefused(t *testing.T) {
@@ -154,7 +154,7 @@ func TestPagesKeepToTheLimitsAndSkipNothing(t *testing.T) {
 		}
 		// 1,000 small records are left after the second page, and not quite 10 MiB fit beside them.
 		equal(t, "pages", counts, []int{3, 10_000, 997 + 9, 9 + 1, 0, 0})
-	})
+	}, kinesistest.WithoutLimits())
 }
 
 func TestAPageHasTenMiBToTheByte(t *testing.T) {
@@ -176,7 +176,7 @@ func TestAPageHasTenMiBToTheByte(t *testing.T) {
 			}
 			it = page.NextShardIterator
 		}
-	})
+	}, kinesistest.WithoutLimits())
 }
 
 func TestBehindIsTheAgeOfTheNextRecordAndZeroAtTheTip(t *testing.T) {

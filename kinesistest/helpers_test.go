@@ -18,11 +18,11 @@ import (
 )
 
 // bubble runs fn on a virtual clock, with a server that has a stream "orders".
-func bubble(t *testing.T, shards int, fn func(t *testing.T, s *kinesistest.Server, c *client)) {
+func bubble(t *testing.T, shards int, fn func(t *testing.T, s *kinesistest.Server, c *client), opts ...kinesistest.Option) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := kinesistest.New()
+		s := kinesistest.New(opts...)
 		defer func() { _ = s.Close() }()
 		s.CreateStream("orders", shards)
 		fn(t, s, newClient(t, s.Config("app")))

@@ -1,7 +1,13 @@
 package kinesistest
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
+	"maps"
+	"mime"
 	"net"
 	"net/http"
 	"strings"
@@ -24,28 +30,45 @@ type port struct {
 	closing bool
 }
 
-// Listen serves both services over TCP too, in HTTP/1.1 and in HTTP/2 without TLS (h2c), until Close. addr is host:port; port 0 takes
-// a free one. The url is what a client's BaseEndpoint or AWS_ENDPOINT_URL takes.
+// Listen serves over TCP too, in HTTP/1.1 and in HTTP/2 without TLS (h2c), until Close. addr is host:port; port 0 takes a free one. The
+// url is what a client's BaseEndpoint or AWS_ENDPOINT_URL takes.
 //
-// A caller's name, for Rule.From, is its access key id. Signatures are not checked.
-func (s *Server) Listen(addr string) (url string, err error) {
-	listener, err := net.Listen("tcp", addr)
+// A caller's name, for Rule.From, is its access key id. Signatures are not checked, but they tell the region and the account, each with
+// streams and tables of its own: the region is the one signed for, the account an access key id of 12 digits, else 000000000000. Config's
+// clients and the arranging functions are at home in us-east-1 and 000000000000.
+func (s *Server) Listen(addr string) (url string, err error) { return s.listen(addr, nil) }
+
+// listen serves over TLS if it is told how.
+func (s *Server) listen(addr string, secure *tls.Config) (url string, err error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", err
 	}
 	p := &port{server: s}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	p.http = &http.Server{Handler: p, Protocols: protocols, ReadHeaderTimeout: 30 * time.Second}
+	protocols.SetHTTP2(secure != nil)
+	protocols.SetUnencryptedHTTP2(secure == nil)
+	p.http = &http.Server{
+		Handler: p, Protocols: protocols, TLSConfig: secure, ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // a client that does not trust the certificate says so itself
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return "", errors.Join(errClosed, listener.Close())
 	}
 	s.ports = append(s.ports, p)
-	p.wg.Go(func() { _ = p.http.Serve(listener) }) // it always ends with ErrServerClosed
+	// Both always end with ErrServerClosed.
+	if secure != nil {
+		p.wg.Go(func() { _ = p.http.ServeTLS(listener, "", "") })
+	} else {
+		p.wg.Go(func() { _ = p.http.Serve(listener) })
+	}
 	s.mu.Unlock()
+	if secure != nil {
+		return "https://" + listener.Addr().String(), nil
+	}
 	return "http://" + listener.Addr().String(), nil
 }
 
@@ -85,45 +108,55 @@ func (p *port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.wg.Done()
 	body, err := readBody(http.MaxBytesReader(w, r.Body, largestBody), r.ContentLength)
 	if err != nil {
-		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		if limit := new(http.MaxBytesError); errors.As(err, &limit) {
 			service, _, _ := wire.Operation(r.Header.Get("X-Amz-Target"))
-			reply := refusal(service, &wire.Error{
-				Code: "RequestEntityTooLargeException", Message: err.Error(), Status: http.StatusRequestEntityTooLarge,
-			})
-			w.WriteHeader(reply.Status)
-			_, _ = w.Write(reply.Body)
+			write(w, service, tooLarge(service))
 			return
 		}
 		panic(http.ErrAbortHandler)
 	}
-	a, err := p.server.exchange(r.Context(), accessKey(r.Header.Get("Authorization")), r.Header.Get("X-Amz-Target"), body)
+	if reply, ok := speaks(r); !ok {
+		write(w, "", reply)
+		return
+	}
+	a, err := p.server.exchange(r.Context(), callerOf(r.Header.Get("Authorization")), r.Header.Get("X-Amz-Target"), body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // net/http's way to break a connection, or a stream of HTTP/2, without an answer
 	}
-	if r.ProtoMajor == 1 && len(a.Body) > bufferedAnswer && strings.Contains(r.UserAgent(), "aws-sdk-go-v2") {
+	if r.ProtoMajor == 1 && (len(a.Body) > bufferedAnswer || a.events != nil) && strings.Contains(r.UserAgent(), "aws-sdk-go-v2") {
 		if p.server.wait(r.Context(), headStart) != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.Status)
+	if a.events != nil {
+		if !stream(r.Context(), w, a.events) {
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
 	_, _ = w.Write(a.Body) // a client that has gone does not hear it
 }
 
-// accessKey takes the access key id out of a SigV4 Authorization header: …Credential=<id>/<date>/<region>/<service>/aws4_request, …
-// The id itself may have slashes.
-func accessKey(authorization string) string {
-	_, scope, _ := strings.Cut(authorization, "Credential=")
-	scope, _, _ = strings.Cut(scope, ",")
-	parts := strings.Split(scope, "/")
-	if len(parts) < 5 {
-		return ""
+// write answers a request that does not get as far as an operation.
+func write(w http.ResponseWriter, service string, reply Reply) {
+	w.Header().Set("Content-Type", wire.ContentType(service))
+	w.WriteHeader(reply.Status)
+	_, _ = w.Write(reply.Body)
+}
+
+// speaks refuses a request in another protocol than JSON, such as the CBOR that the SDK for Java speaks unless it is told not to.
+func speaks(r *http.Request) (refused Reply, ok bool) {
+	kind := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(kind)
+	switch {
+	case kind == "":
+		return Reply{}, true
+	case err == nil && (media == "application/json" || strings.HasPrefix(media, "application/x-amz-json-1.")):
+		return Reply{}, true
 	}
-	id := strings.Join(parts[:len(parts)-4], "/")
-	if id == anonymous {
-		return ""
-	}
-	return id
+	return refusal("", &wire.Error{
+		Code: "UnknownOperationException", Message: "This server speaks application/x-amz-json-1.1, not " + kind, Status: http.StatusNotFound,
+	}), false
 }

@@ -22,7 +22,7 @@ import (
 // listening makes a server that listens, with a stream "orders" of one shard.
 func listening(t *testing.T) (s *kinesistest.Server, url string) {
 	t.Helper()
-	s = kinesistest.New()
+	s = kinesistest.New(kinesistest.WithoutLimits())
 	t.Cleanup(func() { _ = s.Close() })
 	s.CreateStream("orders", 1)
 	return s, ok(s.Listen("127.0.0.1:0"))(t)
@@ -221,12 +221,20 @@ func TestMalformedRequestsAreAnsweredWithAnException(t *testing.T) {
 	targets := []string{"", "x", "Kinesis_20131202.", "Kinesis_20131202.Nothing", "DynamoDB_20120810.Nothing", "Firehose_20150804.PutRecord"}
 	for _, op := range []string{
 		"CreateStream", "DescribeStreamSummary", "ListStreams", "ListShards", "SplitShard", "MergeShards",
-		"GetShardIterator", "GetRecords", "PutRecord", "PutRecords", "DeleteStream",
+		"GetShardIterator", "GetRecords", "PutRecord", "PutRecords", "DeleteStream", "DescribeStream", "UpdateShardCount", "UpdateStreamMode",
+		"IncreaseStreamRetentionPeriod", "AddTagsToStream", "RemoveTagsFromStream", "ListTagsForStream", "TagResource", "UntagResource",
+		"ListTagsForResource", "StartStreamEncryption", "EnableEnhancedMonitoring", "DescribeLimits", "DescribeAccountSettings",
+		"UpdateAccountSettings", "PutResourcePolicy", "GetResourcePolicy", "UpdateMaxRecordSize", "UpdateStreamWarmThroughput",
+		"UpdateStreamRecordDistributionStrategy", "RegisterStreamConsumer", "DeregisterStreamConsumer", "ListStreamConsumers",
+		"DescribeStreamConsumer", "SubscribeToShard",
 	} {
 		targets = append(targets, "Kinesis_20131202."+op)
 	}
 	for _, op := range []string{"CreateTable", "DescribeTable", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"} {
 		targets = append(targets, "DynamoDB_20120810."+op)
+	}
+	for _, op := range []string{"CreateDeliveryStream", "DescribeDeliveryStream", "ListDeliveryStreams", "PutRecord", "PutRecordBatch", "UpdateDestination"} {
+		targets = append(targets, "Firehose_20150804."+op)
 	}
 	for _, target := range targets {
 		for _, body := range bodies {

@@ -53,17 +53,21 @@ func (m *memory) Do(req *http.Request) (*http.Response, error) {
 	}
 	var a answer
 	if err == nil {
-		a, err = m.server.exchange(req.Context(), m.client, req.Header.Get("X-Amz-Target"), body)
+		a, err = m.server.exchange(req.Context(), caller{m.client, home}, req.Header.Get("X-Amz-Target"), body)
 	}
 	if err != nil {
 		return nil, &url.Error{Op: "Post", URL: req.URL.String(), Err: networkError(err)}
 	}
-	return &http.Response{
+	resp := &http.Response{
 		Status: strconv.Itoa(a.Status) + " " + http.StatusText(a.Status), StatusCode: a.Status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: a.header, Body: io.NopCloser(bytes.NewReader(a.Body)), ContentLength: int64(len(a.Body)),
 		Request: req,
-	}, nil
+	}
+	if a.events != nil {
+		resp.Body, resp.ContentLength = newEventBody(req.Context(), a.events), -1
+	}
+	return resp, nil
 }
 
 // networkError says what the end of an exchange looks like from the other side of a network.

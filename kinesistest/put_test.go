@@ -130,7 +130,7 @@ func TestPutsAreRefusedBeyondTheLimits(t *testing.T) {
 			StreamName: aws.String("orders"), PartitionKey: aws.String("four"), Data: make([]byte, 1<<20-3),
 		})
 		want(t, err, "InvalidArgumentException")
-	})
+	}, kinesistest.WithoutLimits())
 }
 
 func TestSequenceNumbersGrowAsNumbersAndAsStrings(t *testing.T) {
@@ -175,7 +175,7 @@ func TestSequenceNumbersGrowAsNumbersAndAsStrings(t *testing.T) {
 // Writers, two reshardings and readers at once: what was acknowledged is there once, and a key's records are in the order of their writer.
 func TestConcurrentWritersLoseNothingAndKeepOrder(t *testing.T) {
 	t.Parallel()
-	s := kinesistest.New()
+	s := kinesistest.New(kinesistest.WithoutLimits())
 	defer func() { _ = s.Close() }()
 	s.CreateStream("orders", 2)
 	const writers, rounds = 8, 60

@@ -3,6 +3,7 @@ package kinesistest
 import (
 	"math/rand/v2"
 	"slices"
+	"testing"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type Rule struct {
 	removed                   bool
 }
 
-// On makes a rule: requests for the named operation ("PutRecords", "UpdateItem", or "*" for every one of both services) meet a fault.
+// On makes a rule: requests for the named operation ("PutRecords", "UpdateItem", or "*" for every one of all services) meet a fault.
 func (s *Server) On(op string, f Fault) *Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,6 +88,18 @@ func (r *Rule) Hits() int {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	return r.hits
+}
+
+// MustHit makes a test fail at its end if the rule has never fired by then: a fault that was not met has tested nothing. A rule that
+// is to fire only under conditions that a test does not always reach is better asked for its Hits.
+func (r *Rule) MustHit(t testing.TB) *Rule {
+	t.Helper()
+	t.Cleanup(func() {
+		if r.Hits() == 0 {
+			t.Errorf("kinesistest: the rule for %s has never fired", r.op)
+		}
+	})
+	return r
 }
 
 // Remove ends the rule. Requests that it has hit already are not called back.

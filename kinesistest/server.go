@@ -11,60 +11,49 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kinesiskit/kinesiskit/kinesistest/internal/dynamo"
-	"github.com/kinesiskit/kinesiskit/kinesistest/internal/kinesis"
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
 
-// Server is Kinesis Data Streams and DynamoDB for one account and region. Its methods are safe for concurrent use.
+// Server is Kinesis Data Streams, DynamoDB and Firehose. Its methods are safe for concurrent use.
 type Server struct {
-	seed    uint64
-	kinesis *kinesis.Service
-	dynamo  *dynamo.DB
+	seed        uint64
+	free        bool // of limits
+	transitions time.Duration
+	stale       time.Duration
 
 	// mu guards what is below. It is never held while an operation is performed or a callback runs.
 	mu       sync.Mutex
 	closed   bool
+	worlds   map[place]*world // never without home's
 	requests uint64
 	calls    map[string]int
-	rules    []*Rule // oldest first
-	made     uint64  // rules ever
+	used     map[string]map[string]struct{} // by client, the operations
+	rules    []*Rule                        // oldest first
+	made     uint64                         // rules ever
 	waits    map[chan struct{}]struct{}
 	ports    []*port
 }
-
-// Option configures a Server.
-type Option interface{ testOption() }
-
-type seedOption uint64
-
-func (seedOption) testOption() {}
-
-// WithSeed makes what a server leaves to chance, in Sometimes and FailRecords, another sequence. Default: 1. Each rule draws from a
-// sequence of its own, which the seed and the number of rules made before it determine.
-func WithSeed(seed uint64) Option { return seedOption(seed) }
 
 // New makes a server with no streams and no tables. It opens nothing and starts no goroutine, so that it can be made inside a
 // testing/synctest bubble; time is that of the goroutines that call it.
 func New(opts ...Option) *Server {
 	s := &Server{
-		seed:    1,
-		kinesis: kinesis.New(),
-		dynamo:  dynamo.New(),
-		calls:   make(map[string]int),
-		waits:   make(map[chan struct{}]struct{}),
+		seed:   1,
+		worlds: make(map[place]*world),
+		calls:  make(map[string]int),
+		used:   make(map[string]map[string]struct{}),
+		waits:  make(map[chan struct{}]struct{}),
 	}
 	for _, opt := range opts {
-		if seed, ok := opt.(seedOption); ok {
-			s.seed = uint64(seed)
-		}
+		opt.apply(s)
 	}
+	s.worlds[home] = s.newWorld(home)
 	return s
 }
 
-// Close ends the server: listeners are closed, requests that a Delay holds break, what ApplyLate still had to apply is dropped, and
-// later requests find the connection refused. Over TCP it waits for the requests that are being served. What is stored can still be
-// looked at. It may be called more than once; the error is that of closing a listener.
+// Close ends the server: listeners are closed, requests that a Delay holds and open subscriptions break, what ApplyLate still had to apply
+// is dropped, and later requests find the connection refused. Over TCP it waits for the requests that are being served. What is
+// stored can still be looked at. It may be called more than once; the error is that of closing a listener.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -84,21 +73,29 @@ func (s *Server) Close() error {
 
 // Request is what reached the server, before it is performed.
 type Request struct {
-	// Service is "kinesis" or "dynamodb", Op the operation, such as "PutRecords".
+	// Service is "kinesis", "dynamodb" or "firehose", Op the operation, such as "PutRecords".
 	Service, Op string
 	// Client is the name that Config was given; over TCP it is the caller's access key id.
 	Client string
-	// Stream, Shard, Table and Key (the hash key's value of a DynamoDB item, a number in its decimal form) are set as far as the request
+	// Account and Region are whose streams and tables it is about: 000000000000 and us-east-1 for Config's clients. Over TCP the region is
+	// the one that the request was signed for, and the account is the access key id if that has 12 digits.
+	Account, Region string
+	// Stream (also Firehose's), Shard, Table and Key (the hash key's value of a DynamoDB item, a number in its decimal form) are set as far as the request
 	// names them, also inside a shard iterator. A PutRecords names no shard.
 	Stream, Shard, Table, Key string
 	// Body is the JSON as it came.
 	Body []byte
+
+	world *world
 }
 
-// Reply is an answer to a request: an HTTP status and a JSON body.
+// Reply is an answer to a request: an HTTP status and a JSON body. One to a successful SubscribeToShard has an empty body and the stream of
+// events, which follows if the Reply is passed on with its status.
 type Reply struct {
 	Status int
 	Body   []byte
+
+	events *events
 }
 
 // How an exchange ends without an answer.
@@ -114,19 +111,24 @@ type answer struct {
 }
 
 // exchange is one request's way through the server, whichever transport brings it. The error is errBroken, errClosed or ctx's.
-func (s *Server) exchange(ctx context.Context, client, target string, body []byte) (answer, error) {
+func (s *Server) exchange(ctx context.Context, from caller, target string, body []byte) (answer, error) {
 	service, op, ok := wire.Operation(target)
-	number, err := s.admit(op)
+	number, err := s.admit(from.name, service, op)
 	if err != nil {
 		return answer{}, err
 	}
 	var reply Reply
-	if ok {
-		r := &Request{Service: service, Op: op, Client: client, Body: body}
+	switch {
+	case len(body) > largestBody:
+		reply = tooLarge(service)
+	case ok:
+		r := &Request{
+			Service: service, Op: op, Client: from.name, Account: from.to.Account, Region: from.to.Region, Body: body, world: s.at(from.to),
+		}
 		if reply, err = s.meet(ctx, r); err != nil {
 			return answer{}, err
 		}
-	} else {
+	default:
 		reply = refusal(service, &wire.Error{Code: "UnknownOperationException", Message: "X-Amz-Target names no operation: " + target})
 	}
 	header := make(http.Header, 4)
@@ -138,11 +140,17 @@ func (s *Server) exchange(ctx context.Context, client, target string, body []byt
 		header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(reply.Body)), 10))
 	}
 	header.Set("X-Amzn-Requestid", fmt.Sprintf("00000000-0000-4000-8000-%012x", number))
+	if reply.Status != http.StatusOK {
+		reply.events = nil
+	}
+	if reply.events != nil {
+		streaming(header)
+	}
 	return answer{reply, header}, nil
 }
 
 // admit counts a request, and numbers it.
-func (s *Server) admit(op string) (number uint64, err error) {
+func (s *Server) admit(client, service, op string) (number uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -150,6 +158,12 @@ func (s *Server) admit(op string) (number uint64, err error) {
 	}
 	s.requests++
 	s.calls[op]++
+	if service != "" {
+		if s.used[client] == nil {
+			s.used[client] = make(map[string]struct{})
+		}
+		s.used[client][operation(service, op)] = struct{}{}
+	}
 	return s.requests, nil
 }
 
@@ -166,17 +180,12 @@ func (s *Server) meet(ctx context.Context, r *Request) (Reply, error) {
 	return reply, err
 }
 
-// perform does what the request asks for.
-func (s *Server) perform(ctx context.Context, r *Request) Reply {
-	do := s.kinesis.Call
-	if r.Service == wire.DynamoDB {
-		do = s.dynamo.Call
-	}
-	body, err := do(ctx, r.Op, r.Body)
-	if err != nil {
-		return refusal(r.Service, err)
-	}
-	return Reply{Status: http.StatusOK, Body: body}
+// tooLarge refuses a body that no operation's largest request has.
+func tooLarge(service string) Reply {
+	return refusal(service, &wire.Error{
+		Code: "RequestEntityTooLargeException", Message: fmt.Sprintf("The request has more than %d bytes.", largestBody),
+		Status: http.StatusRequestEntityTooLarge,
+	})
 }
 
 func refusal(service string, err *wire.Error) Reply {
@@ -184,24 +193,32 @@ func refusal(service string, err *wire.Error) Reply {
 	return Reply{Status: status, Body: body}
 }
 
-// wait lets d pass. It ends early with ctx's error, or with errBroken when the server is closed.
+// untilClosed returns a channel that Close closes, for one wait, after which release is to be called. If ok is false the server is closed.
 //
 // The channel is made here and not in New, because a goroutine that waits for a channel from outside its bubble would keep the
 // bubble's clock from moving.
-func (s *Server) wait(ctx context.Context, d time.Duration) error {
-	closing := make(chan struct{})
+func (s *Server) untilClosed() (closing chan struct{}, release func(), ok bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
-		return errBroken
+		return nil, nil, false
 	}
+	closing = make(chan struct{})
 	s.waits[closing] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
+	return closing, func() {
 		s.mu.Lock()
 		delete(s.waits, closing)
 		s.mu.Unlock()
-	}()
+	}, true
+}
+
+// wait lets d pass. It ends early with ctx's error, or with errBroken when the server is closed.
+func (s *Server) wait(ctx context.Context, d time.Duration) error {
+	closing, release, ok := s.untilClosed()
+	if !ok {
+		return errBroken
+	}
+	defer release()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -236,13 +253,4 @@ func (s *Server) ruleFor(r *Request) *Rule {
 		}
 	}
 	return nil
-}
-
-// name finds out what a request is about. Only rules want to know, so it costs nothing where there are none.
-func (s *Server) name(r *Request) {
-	if r.Service == wire.DynamoDB {
-		r.Table, r.Key = s.dynamo.Key(r.Op, r.Body)
-		return
-	}
-	r.Stream, r.Shard = kinesis.Names(r.Body)
 }

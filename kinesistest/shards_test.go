@@ -73,7 +73,7 @@ func TestReshardingRefuses(t *testing.T) {
 			want(t, err, test.code)
 		}
 		equal(t, "shards", ids(c.shards(kinesis.ListShardsInput{})), []int{0, 1, 2, 3, 4})
-	})
+	}, kinesistest.WithoutLimits())
 }
 
 func TestShardFiltersPickByTime(t *testing.T) {

@@ -19,6 +19,7 @@ type entry struct {
 type collection struct {
 	entries []entry
 	bytes   int
+	past    history
 }
 
 // from is the position of the first entry whose key is not below key.
@@ -37,6 +38,7 @@ func (c *collection) get(key string) entry {
 
 func (c *collection) put(e entry) {
 	i := c.from(e.key)
+	c.past.note(c, i, e.key)
 	c.bytes += e.size
 	if i < len(c.entries) && c.entries[i].key == e.key {
 		c.bytes -= c.entries[i].size
@@ -49,6 +51,7 @@ func (c *collection) put(e entry) {
 func (c *collection) delete(key string) {
 	i := c.from(key)
 	if i < len(c.entries) && c.entries[i].key == key {
+		c.past.note(c, i, key)
 		c.bytes -= c.entries[i].size
 		c.entries = slices.Delete(c.entries, i, i+1)
 	}

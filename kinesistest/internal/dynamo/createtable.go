@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -60,6 +61,14 @@ type createTableRequest struct {
 	DeletionProtectionEnabled bool
 }
 
+const (
+	provisioned = "PROVISIONED"
+	onDemand    = "PAY_PER_REQUEST"
+)
+
+// billing is the billing mode with the service's default.
+func (r *createTableRequest) billing() string { return cmp.Or(r.BillingMode, provisioned) }
+
 func (db *DB) createTable(body []byte) (any, *wire.Error) {
 	req, fault := decode[createTableRequest](body)
 	if fault != nil {
@@ -69,19 +78,27 @@ func (db *DB) createTable(body []byte) (any, *wire.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	t.created = unixSeconds(time.Now())
 	db.mu.Lock()
-	_, duplicate := db.tables[t.name]
-	if !duplicate {
-		db.created++
-		t.id = db.created
-		db.tables[t.name] = t
+	defer db.mu.Unlock()
+	if old := db.find(t.name); old != nil {
+		if old.status(time.Now()) == statusDeleting {
+			return nil, old.checkActive(time.Now())
+		}
+		return nil, inUse("Table already exists: %s", t.name)
 	}
-	db.mu.Unlock()
-	if duplicate {
-		return nil, &wire.Error{Code: "ResourceInUseException", Message: "Table already exists: " + t.name}
+	db.created++
+	t.id = db.created
+	t.created = unixSeconds(time.Now())
+	if req.billing() == onDemand {
+		t.onDemandSince = t.created
 	}
-	return map[string]any{"TableDescription": t.describe("ACTIVE", tableSizes{})}, nil
+	t.state = db.begin(statusCreating)
+	for _, x := range t.indexes {
+		x.state = t.state
+	}
+	t.remember(db.staleness)
+	db.tables[t.name] = t
+	return map[string]any{"TableDescription": db.describe(t)}, nil
 }
 
 func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
@@ -135,7 +152,7 @@ func (r *createTableRequest) table() (*table, *wire.Error) {
 		}
 		definitions[d.AttributeName] = k
 	}
-	t := &table{name: r.TableName, request: r}
+	t := &table{name: r.TableName, request: r, tags: r.Tags}
 	used := make(map[string]bool)
 	var fault *wire.Error
 	if t.keys, fault = r.keySchema(r.KeySchema, definitions, used); fault != nil {
@@ -151,7 +168,7 @@ func (r *createTableRequest) table() (*table, *wire.Error) {
 		return nil, invalidValue("Some AttributeDefinitions are not used. AttributeDefinitions: [%s], keys used: [%s]",
 			sortedList(definitions), sortedList(used))
 	}
-	return t, r.checkTags()
+	return t, checkTags(r.Tags)
 }
 
 func sortedList[V any](m map[string]V) string {
@@ -159,10 +176,10 @@ func sortedList[V any](m map[string]V) string {
 }
 
 func (r *createTableRequest) checkBilling() *wire.Error {
-	if fault := checkEnum("billingMode", r.BillingMode, "PROVISIONED", "PAY_PER_REQUEST"); fault != nil {
+	if fault := checkEnum("billingMode", r.BillingMode, provisioned, onDemand); fault != nil {
 		return fault
 	}
-	if r.BillingMode == "PAY_PER_REQUEST" {
+	if r.billing() == onDemand {
 		if r.ProvisionedThroughput != nil {
 			return invalidValue("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
 		}
@@ -218,14 +235,13 @@ func (r *createTableRequest) addIndexes(t *table, definitions map[string]kind, u
 		if fault != nil {
 			return fault
 		}
-		onDemand := r.BillingMode == "PAY_PER_REQUEST"
 		switch p := x.ProvisionedThroughput; {
-		case onDemand && p != nil:
+		case r.billing() == onDemand && p != nil:
 			return invalidValue("ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", x.IndexName)
-		case !onDemand && (p == nil || p.ReadCapacityUnits < 1 || p.WriteCapacityUnits < 1):
+		case r.billing() != onDemand && (p == nil || p.ReadCapacityUnits < 1 || p.WriteCapacityUnits < 1):
 			return invalidValue("ProvisionedThroughput must be specified for index: %s", x.IndexName)
 		}
-		built := &index{name: x.IndexName, keys: keys}
+		built := &index{name: x.IndexName, keys: keys, request: x}
 		if fault := built.setProjection(x.Projection); fault != nil {
 			return fault
 		}
@@ -252,21 +268,6 @@ func (x *index) setProjection(p *indexProjection) *wire.Error {
 		for _, name := range p.NonKeyAttributes {
 			x.projected[name] = true
 		}
-	}
-	return nil
-}
-
-func (r *createTableRequest) checkTags() *wire.Error {
-	keys := make(map[string]bool)
-	for _, g := range r.Tags {
-		if g.Key == "" || len(g.Key) > 128 || len(g.Value) > 256 {
-			return invalid("1 validation error detected: Value at 'tags' failed to satisfy constraint: "+
-				"a key has 1 to 128 characters, a value at most 256; key: %s", g.Key)
-		}
-		if keys[g.Key] {
-			return invalidValue("Duplicate tag key: %s", g.Key)
-		}
-		keys[g.Key] = true
 	}
 	return nil
 }

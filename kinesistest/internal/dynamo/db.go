@@ -1,52 +1,76 @@
-// Package dynamo is the part of Amazon DynamoDB that lease tables need, in memory: tables with global secondary indexes, single-item
-// reads and conditional writes, Query and Scan.
+// Package dynamo is the part of Amazon DynamoDB that lease tables and their tools need, in memory: tables with global secondary indexes,
+// single-item reads and conditional writes in both languages, that of expressions and the older one of Expected and AttributeUpdates,
+// Query and Scan, batches, transactions, time to live, tags.
 //
 // It answers requests of the JSON 1.0 protocol and is meant to be indistinguishable for a client of the operations it has; a
-// parameter it does not have is refused with a ValidationException and never ignored. It differs from the service on purpose in three
-// things: a table is ACTIVE as soon as CreateTable returns, an index shows a write at once, and provisioned capacity is counted but
-// never exhausted.
+// parameter it does not have is refused with a ValidationException and never ignored. It differs from the service on purpose in these
+// things: a table or index is ACTIVE as soon as it is asked for unless SetTransitions gives it time, a read that need not be consistent
+// sees the last write all the same unless SetStaleness lets it see an earlier state, items vanish the moment their time to live has
+// passed and not within days, provisioned capacity is counted but never exhausted, and nothing conflicts with a transaction because
+// each is one atomic step.
 package dynamo
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
 
-// DB is one account's tables. Its methods may be called from any goroutine; every item operation is atomic.
+// DB is one account's tables. Its methods may be called from any goroutine; every item operation, batch and transaction is atomic.
 type DB struct {
-	// mu guards tables and everything a table says it guards. It is held for lookups and for the evaluation of one operation's
-	// expressions, never while a request is decoded or an answer encoded: stored items are immutable, so they can be encoded later.
-	mu      sync.Mutex
-	tables  map[string]*table
-	created int // tables ever created; numbers the table ids
+	// mu guards what is below and everything a table says it guards. An operation takes it once, for all it does with tables, so that
+	// a table cannot change or go between two steps of it. It is not held while a request is decoded or an answer encoded: stored items
+	// are immutable, so they can be encoded later.
+	mu          sync.Mutex
+	account     string
+	region      string
+	tables      map[string]*table
+	created     int // tables ever created; numbers the table ids
+	transitions time.Duration
+	staleness   time.Duration
+	ages        *rand.Rand // draws how old what a stale read sees is; nil is always staleness
+	replays     replays
 }
 
 // New returns a database without tables.
 func New() *DB {
-	return &DB{tables: make(map[string]*table)}
+	return &DB{account: "000000000000", region: "us-east-1", tables: make(map[string]*table), replays: newReplays()}
 }
+
+// SetPlace says whose the database is, for the ARNs. It is called before the first request, if at all.
+func (db *DB) SetPlace(account, region string) { db.account, db.region = account, region }
 
 type operation func(db *DB, body []byte) (any, *wire.Error)
 
 var operations = map[string]operation{
 	"CreateTable":               (*DB).createTable,
 	"DescribeTable":             (*DB).describeTable,
+	"UpdateTable":               (*DB).updateTable,
 	"DeleteTable":               (*DB).deleteTable,
 	"ListTables":                (*DB).listTables,
+	"TagResource":               (*DB).tagResource,
+	"UntagResource":             (*DB).untagResource,
 	"ListTagsOfResource":        (*DB).listTagsOfResource,
+	"UpdateTimeToLive":          (*DB).updateTimeToLive,
+	"DescribeTimeToLive":        (*DB).describeTimeToLive,
 	"UpdateContinuousBackups":   (*DB).updateContinuousBackups,
 	"DescribeContinuousBackups": (*DB).describeContinuousBackups,
 	"GetItem":                   (*DB).getItem,
 	"PutItem":                   (*DB).putItem,
 	"UpdateItem":                (*DB).updateItem,
 	"DeleteItem":                (*DB).deleteItem,
+	"BatchGetItem":              (*DB).batchGetItem,
+	"BatchWriteItem":            (*DB).batchWriteItem,
+	"TransactGetItems":          (*DB).transactGetItems,
+	"TransactWriteItems":        (*DB).transactWriteItems,
 	"Query":                     (*DB).query,
 	"Scan":                      (*DB).scan,
 }
@@ -74,7 +98,7 @@ func (db *DB) Call(_ context.Context, op string, body []byte) ([]byte, *wire.Err
 // there is no such table, which in a test is a mistake of the test.
 func (db *DB) Items(name string) []map[string]types.AttributeValue {
 	db.mu.Lock()
-	t := db.tables[name]
+	t := db.find(name)
 	if t == nil {
 		db.mu.Unlock()
 		panic(fmt.Sprintf("dynamo: no table %q", name))
@@ -108,8 +132,10 @@ func (db *DB) Key(op string, body []byte) (table, key string) {
 	default:
 		return req.TableName, ""
 	}
-	t, fault := db.table(req.TableName)
-	if fault != nil {
+	db.mu.Lock()
+	t := db.tables[req.TableName]
+	db.mu.Unlock()
+	if t == nil {
 		return req.TableName, ""
 	}
 	var raw wireValue
@@ -123,19 +149,44 @@ func (db *DB) Key(op string, body []byte) (table, key string) {
 	return req.TableName, v.text()
 }
 
-// table finds a table. Its description is immutable; its items may only be touched under the lock.
-func (db *DB) table(name string) (*table, *wire.Error) {
+// find returns a table in whatever state it is, after time has done to it what it does; nil if there is none. The caller holds the lock.
+func (db *DB) find(name string) *table {
+	t := db.tables[name]
+	if t == nil {
+		return nil
+	}
+	now := time.Now()
+	if t.gone(now) {
+		delete(db.tables, name)
+		return nil
+	}
+	t.settle(now)
+	return t
+}
+
+// anyTable is find with the exceptions of item operations. The caller holds the lock.
+func (db *DB) anyTable(name string) (*table, *wire.Error) {
 	if name == "" {
 		return nil, invalid("The parameter 'TableName' is required but was not present in the request")
 	}
-	db.mu.Lock()
-	t := db.tables[name]
-	db.mu.Unlock()
-	if t != nil {
+	if t := db.find(name); t != nil {
 		return t, nil
 	}
 	if fault := checkTableName(name); fault != nil {
 		return nil, fault
 	}
 	return nil, errNoTable
+}
+
+// table finds a table for an operation on its items, for which one that is still being created, or already being deleted, does not
+// exist. The caller holds the lock.
+func (db *DB) table(name string) (*table, *wire.Error) {
+	t, fault := db.anyTable(name)
+	if fault != nil {
+		return nil, fault
+	}
+	if status := t.status(time.Now()); status == statusCreating || status == statusDeleting {
+		return nil, errNoTable
+	}
+	return t, nil
 }

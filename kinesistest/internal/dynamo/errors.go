@@ -9,12 +9,16 @@ import (
 // errNoTable is the answer of item operations; those on tables name the table.
 var errNoTable = &wire.Error{Code: "ResourceNotFoundException", Message: "Requested resource not found"}
 
-// noTable is the answer of DescribeTable and DeleteTable.
+// noTable is the answer of operations on tables.
 func noTable(name string) *wire.Error {
 	return &wire.Error{
 		Code:    "ResourceNotFoundException",
 		Message: "Requested resource not found: Table: " + name + " not found",
 	}
+}
+
+func inUse(format string, args ...any) *wire.Error {
+	return &wire.Error{Code: "ResourceInUseException", Message: fmt.Sprintf(format, args...)}
 }
 
 func invalid(format string, args ...any) *wire.Error {
@@ -28,9 +32,11 @@ func invalidValue(format string, args ...any) *wire.Error {
 
 // conditionFailed carries the item the condition was refused by, when the request asked for it and there is one.
 func conditionFailed(found item) *wire.Error {
-	fault := &wire.Error{Code: "ConditionalCheckFailedException", Message: "The conditional request failed"}
+	fault := &wire.Error{Code: codeConditionFailed, Message: "The conditional request failed"}
 	if found != nil {
 		fault.Members = map[string]any{"Item": found}
 	}
 	return fault
 }
+
+const codeConditionFailed = "ConditionalCheckFailedException"

@@ -1,7 +1,9 @@
 package dynamo
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -76,6 +78,23 @@ func FuzzCall(f *testing.F) {
 		{"Query", queryBody("grp = :a", `":a":{"S":"a"}`, `"IndexName":"grp-tag","ExclusiveStartKey":{"id":{"S":"a"}}`)},
 		{"Scan", `{"TableName":"leases","Segment":1,"TotalSegments":3,"ExclusiveStartKey":{"k":{"S":"x"}}}`},
 		{"Scan", `{"TableName":"leases","FilterExpression":"size(a) > :a","ExpressionAttributeValues":{":a":{"N":"1"}},"Select":"COUNT"}`},
+		{"UpdateItem", expectRow(`"a":{"Value":{"N":"1"}},"b":{"Exists":false},"s":{"ComparisonOperator":"IN","AttributeValueList":[{"S":"x"},{"S":"y"}]}`,
+			`"ConditionalOperator":"OR","AttributeUpdates":{"a":{"Action":"ADD","Value":{"N":"2"}},"b":{"Value":{"L":[]}},"c":{"Action":"DELETE"}}`)},
+		{"DeleteItem", `{"TableName":"leases","Key":{"k":{"S":"x"}},"Expected":{"a":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"0"},{"N":"2"}]}}}`},
+		{"PutItem", `{"TableName":"leases","Item":{"k":{"S":"x"}},"Expected":{"a":{"ComparisonOperator":"NOT_CONTAINS","Value":{"S":""}}}}`},
+		{"Query", `{"TableName":"events","KeyConditions":{"id":{"ComparisonOperator":"EQ","AttributeValueList":[{"S":"a"}]},
+			"seq":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"0"},{"N":"9"}]}},"QueryFilter":{"n":{"ComparisonOperator":"NULL"}}}`},
+		{"Scan", `{"TableName":"leases","ScanFilter":{"a":{"ComparisonOperator":"BEGINS_WITH","AttributeValueList":[{"B":"AA=="}]}},"AttributesToGet":["a"]}`},
+		{"BatchGetItem", `{"RequestItems":{"leases":{"Keys":[{"k":{"S":"x"}}],"AttributesToGet":["a"]},"events":{"Keys":[]}}}`},
+		{"BatchWriteItem", `{"RequestItems":{"leases":[{"PutRequest":{"Item":{"k":{"S":"y"}}}},{"DeleteRequest":{"Key":{"k":{"S":"x"}}}},{}]}}`},
+		{"TransactGetItems", transaction(onKey("Get", "x", `"ProjectionExpression":"a"`))},
+		{"TransactWriteItems", `{"ClientRequestToken":"t",` + transaction(onKey("ConditionCheck", "x", `"ConditionExpression":"attribute_exists(k)"`),
+			onKey("Update", "y", `"UpdateExpression":"REMOVE a"`), onKey("Delete", "z", ""), `{"Put":{"TableName":"events","Item":{}}}`)[1:]},
+		{"UpdateTable", updateTable(defineN + indexUpdates(createN))}, {"UpdateTable", updateTable(indexUpdates(deleteBy))},
+		{"UpdateTable", updateTable(`"BillingMode":"PROVISIONED","ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}`)},
+		{"UpdateTimeToLive", `{"TableName":"leases","TimeToLiveSpecification":{"AttributeName":"a","Enabled":true}}`},
+		{"DescribeTimeToLive", `{"TableName":"leases"}`}, {"UntagResource", `{"ResourceArn":"` + testARN + `leases","TagKeys":["a"]}`},
+		{"TagResource", `{"ResourceArn":"` + testARN + `leases","Tags":[{"Key":"a","Value":"b"}]}`},
 		{"GetItem", `null`}, {"GetItem", `[]`}, {"GetItem", `{"Key":null}`}, {"PutItem", `{"TableName":"leases","Item":{"k":null}}`}, {"Nope", ``},
 	}
 	for _, seed := range seeds {
@@ -94,6 +113,33 @@ func FuzzCall(f *testing.F) {
 			t.Fatalf("%+v with reply %s", fault, reply)
 		case fault != nil && fault.Code == "InternalServerError":
 			t.Fatal(fault)
+		}
+		// Whatever has been done to it, a database can be saved and comes back as it was.
+		before := saved(t, db)
+		if err := db.Load(strings.NewReader(before)); err != nil {
+			t.Fatalf("%v: %s", err, before)
+		}
+		if after := saved(t, db); after != before {
+			t.Fatalf("saved:\n%s\nand loaded:\n%s", before, after)
+		}
+	})
+}
+
+// No document makes Load panic; what it accepts it saves so that it is accepted again.
+func FuzzLoad(f *testing.F) {
+	db := newDB(f)
+	putRow(f, db, `"a":{"N":"1"},"owner_":{"S":"w"}`)
+	must(f, db, "UpdateTimeToLive", `{"TableName":"events","TimeToLiveSpecification":{"AttributeName":"a","Enabled":true}}`)
+	f.Add([]byte(saved(f, db)))
+	f.Add([]byte(`{"Version":1,"Tables":[{"Definition":{}}]}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		db := New()
+		if db.Load(bytes.NewReader(document)) != nil {
+			return
+		}
+		if err := db.Load(strings.NewReader(saved(t, db))); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -122,3 +122,6 @@ func quote(s string) string {
 	}
 	return string(out)
 }
+
+// testARN is what the ARNs of a database begin with that was not told its place.
+const testARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"

@@ -9,6 +9,8 @@ import (
 type queryRequest struct {
 	readOptions
 	KeyConditionExpression *string
+	KeyConditions          map[string]legacyCondition
+	QueryFilter            map[string]legacyCondition
 	ScanIndexForward       *bool
 }
 
@@ -17,35 +19,62 @@ func (db *DB) query(body []byte) (any, *wire.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	if req.KeyConditionExpression == nil {
+	keyed := expression{"KeyConditionExpression", req.KeyConditionExpression}
+	// KeyConditions may stand beside a filter or projection expression, though not beside a key condition expression.
+	legacy := []legacyMember{{"QueryFilter", req.QueryFilter != nil}, {"KeyConditions", req.KeyConditions != nil && keyed.text != nil}}
+	if fault := req.checkMixed(legacy, keyed); fault != nil {
+		return nil, fault
+	}
+	if req.KeyConditionExpression == nil && req.KeyConditions == nil {
 		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	r, condition, fault := req.prepare(db, expression{"KeyConditionExpression", req.KeyConditionExpression})
+	r, key, fault := req.prepare(legacyFilter{"QueryFilter", req.QueryFilter}, keyed)
 	if fault != nil {
 		return nil, fault
 	}
-	terms, problem := keyTerms(condition)
+	terms, fault := req.terms(key)
+	if fault != nil {
+		return nil, fault
+	}
+	return db.read(r, func() *wire.Error { return req.place(r, terms) })
+}
+
+// terms are those of whichever key condition the request has; key is the parsed expression.
+func (q *queryRequest) terms(key condition) (map[string]keyTerm, *wire.Error) {
+	if q.KeyConditions != nil {
+		return legacyKeyTerms(q.KeyConditions)
+	}
+	terms, problem := keyTerms(key)
 	if problem != "" {
 		return nil, invalid("%s", problem)
 	}
+	return terms, nil
+}
+
+// place sets the span of a query.
+func (q *queryRequest) place(r *reading, terms map[string]keyTerm) *wire.Error {
 	prefix, fault := r.setKeys(terms)
 	if fault != nil {
-		return nil, fault
+		return fault
 	}
 	for _, p := range r.filters {
 		if p[0].name == r.keys.hash.name || p[0].name == r.keys.rng.name {
-			return nil, invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", p[0].name)
+			kind := "Filter Expression"
+			if q.QueryFilter != nil {
+				kind = "QueryFilter"
+			}
+			return invalid("%s can only contain non-primary key attributes: Primary key attribute: %s", kind, p[0].name)
 		}
 	}
 	r.span.low, r.span.high = prefix, endOf(prefix)
-	r.span.backward = req.ScanIndexForward != nil && !*req.ScanIndexForward
+	r.span.backward = q.ScanIndexForward != nil && !*q.ScanIndexForward
 	if fault := r.setStart(); fault != nil {
-		return nil, fault
+		return fault
 	}
 	if r.span.after != "" && !strings.HasPrefix(r.span.after, prefix) {
-		return nil, invalid("The provided starting key is outside query boundaries based on provided conditions")
+		return invalid("The provided starting key is outside query boundaries based on provided conditions")
 	}
-	return r.run(db)
+	return nil
 }
 
 // setKeys takes the terms as conditions on the keys that are read: equality on the hash key, anything indexable on the range key. It

@@ -1,6 +1,10 @@
 package dynamo
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
 
@@ -14,6 +18,8 @@ type readOptions struct {
 	ExclusiveStartKey    map[string]wireValue
 	FilterExpression     *string
 	ProjectionExpression *string
+	AttributesToGet      []string
+	ConditionalOperator  string
 	substitutions
 	capacityOption
 }
@@ -30,8 +36,14 @@ type reading struct {
 	span       span
 }
 
-// prepare parses and checks what Query and Scan share. keyed is the key condition of a Query, whose parsed form is returned.
-func (o *readOptions) prepare(db *DB, keyed ...expression) (r *reading, key condition, fault *wire.Error) {
+// legacyFilter is the QueryFilter or ScanFilter of a request.
+type legacyFilter struct {
+	member     string
+	conditions map[string]legacyCondition
+}
+
+// prepare parses what Query and Scan share. keyed is the key condition of a Query, whose parsed form is returned.
+func (o *readOptions) prepare(legacy legacyFilter, keyed ...expression) (r *reading, key condition, fault *wire.Error) {
 	if fault := o.checkMembers(); fault != nil {
 		return nil, nil, fault
 	}
@@ -61,13 +73,41 @@ func (o *readOptions) prepare(db *DB, keyed ...expression) (r *reading, key cond
 	if fault := ph.checkUsed(); fault != nil {
 		return nil, nil, fault
 	}
-	if r.table, fault = db.table(o.TableName); fault != nil {
+	if fault := r.setLegacy(legacy); fault != nil {
 		return nil, nil, fault
 	}
 	if o.Limit != nil {
 		r.span.limit = *o.Limit
 	}
-	return r, key, r.checkIndex()
+	return r, key, nil
+}
+
+// setLegacy sets the filter and the projection that the older members ask for; those of the expressions are absent then.
+func (r *reading) setLegacy(legacy legacyFilter) (fault *wire.Error) {
+	if fault := checkOperator(r.ConditionalOperator, legacy.conditions != nil, len(legacy.conditions)); fault != nil {
+		return fault
+	}
+	if legacy.conditions != nil {
+		if r.filter, fault = legacy.parse(r.ConditionalOperator); fault != nil {
+			return fault
+		}
+		for _, name := range slices.Sorted(maps.Keys(legacy.conditions)) {
+			r.filters = append(r.filters, path{{name: name}})
+		}
+	}
+	if r.AttributesToGet != nil {
+		r.projection, fault = legacyProjection(r.AttributesToGet)
+	}
+	return fault
+}
+
+// checkMixed refuses a request in both languages; query are the legacy members that the caller has besides those of readOptions.
+func (o *readOptions) checkMixed(query []legacyMember, expressions ...expression) *wire.Error {
+	legacy := append([]legacyMember{{"AttributesToGet", o.AttributesToGet != nil}}, query...)
+	legacy = append(legacy, legacyMember{"ConditionalOperator", o.ConditionalOperator != ""})
+	return checkMixed(legacy, append([]expression{
+		{"ProjectionExpression", o.ProjectionExpression}, {"FilterExpression", o.FilterExpression},
+	}, expressions...)...)
 }
 
 func (o *readOptions) checkMembers() *wire.Error {
@@ -79,13 +119,19 @@ func (o *readOptions) checkMembers() *wire.Error {
 	if fault != nil {
 		return fault
 	}
-	projecting := o.ProjectionExpression != nil
+	projecting := ""
 	switch {
-	case projecting && o.Select == "COUNT":
-		return invalidValue("Cannot specify the ProjectionExpression when choosing to get only the Count")
-	case projecting && o.Select != "" && o.Select != "SPECIFIC_ATTRIBUTES":
-		return invalidValue("Cannot specify the ProjectionExpression when choosing to get %s", o.Select)
-	case !projecting && o.Select == "SPECIFIC_ATTRIBUTES":
+	case o.ProjectionExpression != nil:
+		projecting = "ProjectionExpression"
+	case o.AttributesToGet != nil:
+		projecting = "AttributesToGet"
+	}
+	switch {
+	case projecting != "" && o.Select == "COUNT":
+		return invalidValue("Cannot specify the %s when choosing to get only the Count", projecting)
+	case projecting != "" && o.Select != "" && o.Select != "SPECIFIC_ATTRIBUTES":
+		return invalidValue("Cannot specify the %s when choosing to get %s", projecting, o.Select)
+	case projecting == "" && o.Select == "SPECIFIC_ATTRIBUTES":
 		return invalidValue("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 	case o.Select == "ALL_PROJECTED_ATTRIBUTES" && o.IndexName == "":
 		return invalidValue("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
@@ -93,7 +139,7 @@ func (o *readOptions) checkMembers() *wire.Error {
 	return o.capacityOption.check()
 }
 
-// checkIndex finds the index and refuses what an index cannot answer.
+// checkIndex finds the index and refuses what an index cannot answer. The caller holds the lock.
 func (r *reading) checkIndex() (fault *wire.Error) {
 	r.keys = r.table.keys
 	r.index, fault = r.table.find(r.IndexName)
@@ -101,6 +147,9 @@ func (r *reading) checkIndex() (fault *wire.Error) {
 		return fault
 	}
 	r.keys = r.index.keys
+	if r.index.creating(time.Now()) {
+		return invalid("Cannot read from backfilling global secondary index: %s", r.IndexName)
+	}
 	if r.ConsistentRead {
 		return invalid("Consistent reads are not supported on global secondary indexes")
 	}
@@ -170,19 +219,37 @@ type readReply struct {
 	ConsumedCapacity *capacity `json:",omitempty"`
 }
 
-// run reads one page under the lock; stored items do not change, so the filter and the projection are applied after it.
-func (r *reading) run(db *DB) (*readReply, *wire.Error) {
+// read answers a prepared Query or Scan: place checks what is left against the table and sets the span. The page is read under the
+// lock; stored items do not change, so the filter and the projection are applied after it.
+func (db *DB) read(r *reading, place func() *wire.Error) (*readReply, *wire.Error) {
+	page, more, fault := db.page(r, place)
+	if fault != nil {
+		return nil, fault
+	}
+	return r.reply(page, more), nil
+}
+
+func (db *DB) page(r *reading, place func() *wire.Error) (page []entry, more bool, fault *wire.Error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if r.table, fault = db.table(r.TableName); fault != nil {
+		return nil, false, fault
+	}
+	if fault := r.checkIndex(); fault != nil {
+		return nil, false, fault
+	}
+	if fault := place(); fault != nil {
+		return nil, false, fault
+	}
 	from := &r.table.items
 	if r.index != nil {
 		from = &r.index.items
 	}
-	db.mu.Lock()
-	gone := r.table.deleted
-	page, more := from.read(r.span)
-	db.mu.Unlock()
-	if gone {
-		return nil, errNoTable
-	}
+	page, more = from.asOf(db.horizon(r.ConsistentRead)).read(r.span)
+	return page, more, nil
+}
+
+func (r *reading) reply(page []entry, more bool) *readReply {
 	items := []item{}
 	size := 0
 	for _, e := range page {
@@ -206,5 +273,5 @@ func (r *reading) run(db *DB) (*readReply, *wire.Error) {
 			reply.LastEvaluatedKey[a.name] = last[a.name]
 		}
 	}
-	return reply, nil
+	return reply
 }

@@ -7,6 +7,7 @@ const maxSegments = 1_000_000
 
 type scanRequest struct {
 	readOptions
+	ScanFilter    map[string]legacyCondition
 	Segment       *int
 	TotalSegments *int
 }
@@ -19,21 +20,29 @@ func (db *DB) scan(body []byte) (any, *wire.Error) {
 	if fault := req.checkSegments(); fault != nil {
 		return nil, fault
 	}
-	r, _, fault := req.prepare(db)
+	if fault := req.checkMixed([]legacyMember{{"ScanFilter", req.ScanFilter != nil}}); fault != nil {
+		return nil, fault
+	}
+	r, _, fault := req.prepare(legacyFilter{"ScanFilter", req.ScanFilter})
 	if fault != nil {
 		return nil, fault
 	}
-	if req.TotalSegments != nil {
-		r.span.low, r.span.high = segment(*req.Segment, *req.TotalSegments)
+	return db.read(r, func() *wire.Error { return req.place(r) })
+}
+
+// place sets the span of a scan.
+func (r *scanRequest) place(to *reading) *wire.Error {
+	if r.TotalSegments != nil {
+		to.span.low, to.span.high = segment(*r.Segment, *r.TotalSegments)
 	}
-	if fault := r.setStart(); fault != nil {
-		return nil, fault
+	if fault := to.setStart(); fault != nil {
+		return fault
 	}
-	if after := r.span.after; after != "" && (after < r.span.low || r.span.high != "" && after >= r.span.high) {
-		return nil, invalid("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct "+
-			"Segment. TotalSegments: %d Segment: %d", *req.TotalSegments, *req.Segment)
+	if after := to.span.after; after != "" && (after < to.span.low || to.span.high != "" && after >= to.span.high) {
+		return invalid("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct "+
+			"Segment. TotalSegments: %d Segment: %d", *r.TotalSegments, *r.Segment)
 	}
-	return r.run(db)
+	return nil
 }
 
 func (r *scanRequest) checkSegments() *wire.Error {

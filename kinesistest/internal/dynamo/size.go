@@ -1,6 +1,11 @@
 package dynamo
 
-import "github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
+import (
+	"maps"
+	"slices"
+
+	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
+)
 
 // Limits and units of the service, in bytes.
 const (
@@ -100,6 +105,20 @@ func (o capacityOption) consumed(table, index string, spent float64) *capacity {
 		}
 	}
 	return c
+}
+
+// tally is what a request spent by table.
+type tally map[string]float64
+
+// consumedBy is consumed of a request about several tables, in the order of their names.
+func (o capacityOption) consumedBy(spent tally) []*capacity {
+	var all []*capacity
+	for _, name := range slices.Sorted(maps.Keys(spent)) {
+		if c := o.consumed(name, "", spent[name]); c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // readUnits costs at least one read, also of nothing; an eventually consistent one is half price.

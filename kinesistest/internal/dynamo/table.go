@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"slices"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
@@ -10,22 +11,30 @@ import (
 type table struct {
 	name    string
 	keys    keySchema
-	indexes []*index // in the order they were declared
-	request *createTableRequest
 	id      int
 	created float64 // Unix seconds, as the protocol transmits times
 
 	// Guarded by DB.mu.
-	items   collection
-	deleted bool // an operation that found the table before it was deleted must not write to it
-	backups pointInTime
+	request       *createTableRequest // with what UpdateTable made of it; each change is a new one
+	indexes       []*index            // in the order they were declared
+	leaving       *index              // being deleted: only its description is left
+	state         transition
+	onDemandSince float64 // Unix seconds of the last change to PAY_PER_REQUEST; 0 is never
+	items         collection
+	tags          []tag // each change is a new slice
+	backups       pointInTime
+	ttl           timeToLive
 }
 
 type index struct {
 	name      string
 	keys      keySchema
+	request   indexRequest
 	projected map[string]bool // besides the keys; nil projects all
-	items     collection      // guarded by DB.mu
+
+	// Guarded by DB.mu.
+	state transition
+	items collection
 }
 
 // find returns a table's index; the name "" is the table itself.
@@ -41,6 +50,21 @@ func (t *table) find(name string) (*index, *wire.Error) {
 	return nil, invalid("The table does not have the specified index: %s", name)
 }
 
+// settle lets what time has ended vanish: a deleted index, expired items. The caller holds the lock.
+func (t *table) settle(now time.Time) {
+	if t.leaving != nil && !t.leaving.state.pending(now) {
+		t.leaving = nil
+	}
+	t.expire(now)
+}
+
+// gone is true after the deletion. The caller holds the lock.
+func (t *table) gone(now time.Time) bool {
+	return t.state.kind == statusDeleting && !t.state.pending(now)
+}
+
+func (t *table) status(now time.Time) string { return t.state.status(now) }
+
 // set stores an item and keeps the indexes; nil deletes. The caller holds the lock.
 func (t *table) set(key string, now item) {
 	old := t.items.get(key)
@@ -48,6 +72,7 @@ func (t *table) set(key string, now item) {
 		t.items.delete(key)
 	} else {
 		t.items.put(entry{key, now, now.size()})
+		t.ttl.note(now)
 	}
 	for _, x := range t.indexes {
 		before, had := x.sortKey(key, old.item)
@@ -56,8 +81,22 @@ func (t *table) set(key string, now item) {
 			x.items.delete(before)
 		}
 		if has {
-			projected := x.project(t, now)
-			x.items.put(entry{after, projected, projected.size()})
+			x.put(t, after, now)
+		}
+	}
+}
+
+func (x *index) put(t *table, key string, it item) {
+	projected := x.project(t, it)
+	x.items.put(entry{key, projected, projected.size()})
+}
+
+// fill puts the items of a table into a new index; those whose attributes are no keys of it are left out, also when it is their type
+// that is wrong. The caller holds the lock.
+func (x *index) fill(t *table) {
+	for _, e := range t.items.entries {
+		if key, ok := x.sortKey(e.key, e.item); ok {
+			x.put(t, key, e.item)
 		}
 	}
 }
@@ -114,6 +153,20 @@ func (t *table) key(raw map[string]wireValue) (it item, key string, fault *wire.
 
 // checkItem validates an item to be stored and returns its key.
 func (t *table) checkItem(it item) (key string, fault *wire.Error) {
+	if key, fault = t.checkKeys(it); fault != nil {
+		return "", fault
+	}
+	if fault := t.checkIndexKeys(it); fault != nil {
+		return "", fault
+	}
+	if it.size() > maxItemSize {
+		return "", invalid("Item size has exceeded the maximum allowed size")
+	}
+	return key, nil
+}
+
+// checkKeys validates the attributes of an item's key.
+func (t *table) checkKeys(it item) (key string, fault *wire.Error) {
 	for _, a := range t.keys.attributes() {
 		v, ok := it[a.name]
 		if !ok {
@@ -125,12 +178,6 @@ func (t *table) checkItem(it item) (key string, fault *wire.Error) {
 		if fault := t.checkKeyValue(a, v); fault != nil {
 			return "", fault
 		}
-	}
-	if fault := t.checkIndexKeys(it); fault != nil {
-		return "", fault
-	}
-	if it.size() > maxItemSize {
-		return "", invalid("Item size has exceeded the maximum allowed size")
 	}
 	key, _ = t.keys.sortKey(it)
 	return key, nil

@@ -43,6 +43,8 @@ func TestTablesAreActiveAtOnceAndDescribed(t *testing.T) {
 	wantJSON(t, must(t, db, "ListTables", `{"Limit":1}`), `{"TableNames":["events"],"LastEvaluatedTableName":"events"}`)
 	wantJSON(t, must(t, db, "ListTables", `{"ExclusiveStartTableName":"events"}`), `{"TableNames":["leases"]}`)
 	wantJSON(t, must(t, db, "ListTables", `{"ExclusiveStartTableName":"x"}`), `{"TableNames":[]}`)
+	wantJSON(t, must(t, db, "ListTables", `{"ExclusiveStartTableName":"f","Limit":1}`), `{"TableNames":["leases"]}`)
+	refused(t, db, "ListTables", `{"Limit":101}`, "ValidationException", "between 1 and 100")
 }
 
 func TestTablesAreCreatedAndDeletedOnce(t *testing.T) {
@@ -94,9 +96,9 @@ func TestCreateTableOptionsAreKept(t *testing.T) {
 			t.Errorf("no %s in %s", want, reply)
 		}
 	}
-	wantJSON(t, must(t, db, "ListTagsOfResource", `{"ResourceArn":"`+arnPrefix+`leases"}`),
+	wantJSON(t, must(t, db, "ListTagsOfResource", `{"ResourceArn":"`+testARN+`leases"}`),
 		`{"Tags":[{"Key":"b","Value":"1"},{"Key":"a","Value":""}]}`)
-	refused(t, db, "ListTagsOfResource", `{"ResourceArn":"`+arnPrefix+`other"}`, "ResourceNotFoundException", "not found")
+	refused(t, db, "ListTagsOfResource", `{"ResourceArn":"`+testARN+`other"}`, "ResourceNotFoundException", "not found")
 }
 
 func TestPointInTimeRecoveryIsKept(t *testing.T) {
@@ -158,10 +160,10 @@ func TestMalformedTablesAreRefused(t *testing.T) {
 func TestWhatIsNotImplementedIsRefused(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
-	refused(t, db, "TransactWriteItems", `{}`, "UnknownOperationException", "")
+	refused(t, db, "ExecuteStatement", `{}`, "UnknownOperationException", "")
 	refused(t, db, "", ``, "UnknownOperationException", "")
-	refused(t, db, "UpdateItem", updateRow("", "", `"Expected":{"a":{"Exists":false}}`), "ValidationException", `does not implement the parameter "Expected"`)
-	refused(t, db, "UpdateItem", updateRow("", "", `"AttributeUpdates":{}`), "ValidationException", `"AttributeUpdates"`)
+	refused(t, db, "UpdateItem", updateRow("", "", `"Nope":{}`), "ValidationException", `does not implement the parameter "Nope"`)
+	refused(t, db, "UpdateTable", `{"TableName":"leases","ReplicaUpdates":[]}`, "ValidationException", `"ReplicaUpdates"`)
 	refused(t, db, "GetItem", `{"TableName":"leases","Key":{"k":{"N":1}}}`, "SerializationException", "NUMBER_VALUE cannot be converted to string")
 	refused(t, db, "GetItem", `{"TableName":"leases"`, "SerializationException", "")
 	refused(t, db, "GetItem", `{} {}`, "SerializationException", "")
@@ -186,26 +188,5 @@ func TestKeyNamesTheItemOfARequest(t *testing.T) {
 		if table, key := db.Key(test.op, []byte(test.body)); table != test.table || key != test.key {
 			t.Errorf("%s %s: got %q %q", test.op, test.body, table, key)
 		}
-	}
-}
-
-// A write that found its table before the table was deleted must not be acknowledged: interleaved are the lookup of the write, the
-// deletion and the creation of a table of the same name, then the write's atomic step.
-func TestAWriteDoesNotReachADeletedTable(t *testing.T) {
-	t.Parallel()
-	db := newDB(t)
-	old, fault := db.table("leases")
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	must(t, db, "DeleteTable", `{"TableName":"leases"}`)
-	must(t, db, "CreateTable", createLeases)
-	it := item{"k": {kind: kindS, bytes: "x"}}
-	key, _ := old.keys.sortKey(it)
-	if _, _, fault := db.perform(&write{table: old, key: key, put: it}, &writeOptions{}); fault != errNoTable {
-		t.Fatalf("got %v", fault)
-	}
-	if got := row(t, db); got != "{}" {
-		t.Fatalf("stored %s", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 var (
 	errOperandType = invalid("An operand in the update expression has an incorrect data type")
 	errNoAttribute = invalid("The provided expression refers to an attribute that does not exist in the item")
+	errLegacyType  = invalid("Type mismatch for attribute to update")
 	errBadPath     = invalid("The document path provided in the update expression is invalid for update")
 )
 
@@ -22,7 +23,7 @@ const (
 	sectionDelete
 )
 
-// update is a parsed update expression.
+// update is a parsed update: an expression, or AttributeUpdates.
 type update struct {
 	actions []action
 }
@@ -33,6 +34,14 @@ type action struct {
 	path    path
 	term    term  // of SET
 	operand value // of ADD and DELETE
+	legacy  bool  // from AttributeUpdates, where ADD appends to a list and a wrong type is worded otherwise
+}
+
+func (a action) mismatch() *wire.Error {
+	if a.legacy {
+		return errLegacyType
+	}
+	return errOperandType
 }
 
 // term is the right-hand side of a SET; it reads the item as it was before the update.
@@ -181,9 +190,11 @@ func (a action) edit(old item) (e edit, change bool, fault *wire.Error) {
 		case !ok:
 			e.v = a.operand
 		case found.kind != a.operand.kind:
-			return e, false, errOperandType
+			return e, false, a.mismatch()
 		case found.kind == kindN:
 			e.v, fault = addNumbers(found, a.operand)
+		case found.kind == kindL:
+			e.v = value{kind: kindL, list: slices.Concat(found.list, a.operand.list)}
 		default:
 			e.v = found.union(a.operand)
 		}
@@ -193,7 +204,7 @@ func (a action) edit(old item) (e edit, change bool, fault *wire.Error) {
 		return e, false, nil
 	}
 	if found.kind != a.operand.kind {
-		return e, false, errOperandType
+		return e, false, a.mismatch()
 	}
 	e.v = found.without(a.operand)
 	e.remove = len(e.v.list) == 0

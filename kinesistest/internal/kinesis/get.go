@@ -22,6 +22,7 @@ type getShardIteratorInput struct {
 	ShardIteratorType      string
 	StartingSequenceNumber string
 	Timestamp              *float64
+	DryRun                 bool
 }
 
 type getShardIteratorOutput struct{ ShardIterator string }
@@ -29,19 +30,24 @@ type getShardIteratorOutput struct{ ShardIterator string }
 func (s *Service) getShardIterator(_ context.Context, in *getShardIteratorInput) (*getShardIteratorOutput, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, err := s.find(in.target)
+	st, err := s.readable(in.target)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	sh, err := shardOf(st, in.ShardId, now)
+	sh, err := s.shardOf(st, in.ShardId, now)
 	if err != nil {
 		return nil, err
 	}
 	sh.trim(st.horizon(now))
 	next, err := sh.position(in, now)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case in.DryRun:
+		return nil, errDry
+	case s.cfg.Limits && !sh.meter.iterators.take(now, price(1, iterators), burst):
+		return nil, s.throttled(st, sh)
 	}
 	it := iterator{stream: st.name, streamID: st.id, shard: sh.id, next: next, issued: now.UnixMilli()}
 	return &getShardIteratorOutput{it.String()}, nil
@@ -79,8 +85,9 @@ func (sh *shard) position(in *getShardIteratorInput, now time.Time) (uint64, *wi
 		}
 		return after, nil
 	}
-	return 0, violation("shardIteratorType", "Member must satisfy enum value set: "+
-		"[AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON]")
+	var v violations
+	v.oneOf("shardIteratorType", kind, "AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON")
+	return 0, v.err()
 }
 
 // millis reads a time that a request gives in seconds. One that has not come yet is refused, to the millisecond.
@@ -96,14 +103,15 @@ type getRecordsInput struct {
 	ShardIterator string
 	StreamARN     string
 	Limit         *int32
+	DryRun        bool
 }
 
-// page is what GetRecords answers with. Its records are a part of the shard's, which nobody changes.
+// page is what GetRecords answers with, and what an event of SubscribeToShard holds. Its records are a part of the shard's, which nobody changes.
 type page struct {
 	shard    *shard
 	first    uint64 // index of records[0]
 	records  []record
-	next     string // the next iterator; empty at the end of a closed shard
+	next     string // the next iterator, or the continuation sequence number; empty at the end of a closed shard
 	behind   int64  // milliseconds
 	children []shardView
 }
@@ -125,7 +133,7 @@ func (s *Service) read(in *getRecordsInput) (*page, *wire.Error) {
 	if in.Limit != nil {
 		switch limit = int(*in.Limit); {
 		case limit < 1:
-			return nil, violation("limit", "Member must have value greater than or equal to 1")
+			return nil, violation("limit", limit, "must have value greater than or equal to 1")
 		case limit > mostPageRecords:
 			return nil, invalid("Limit must be at most %d.", mostPageRecords)
 		}
@@ -140,19 +148,25 @@ func (s *Service) read(in *getRecordsInput) (*page, *wire.Error) {
 	if age := now.UnixMilli() - it.issued; age > tokenLife.Milliseconds() {
 		return nil, failure("ExpiredIteratorException", "The iterator is %d ms old; %d ms are tolerated.", age, tokenLife.Milliseconds())
 	}
-	st, err := s.find(target{StreamName: it.stream, StreamARN: in.StreamARN})
+	st, err := s.readable(target{StreamName: it.stream, StreamARN: in.StreamARN})
 	if err != nil {
 		return nil, err
 	}
 	if st.id != it.streamID {
-		return nil, notFound("The iterator is for an earlier stream %s under account %s.", it.stream, Account)
+		return nil, notFound("The iterator is for an earlier stream %s under account %s.", it.stream, s.cfg.Account)
 	}
-	sh, err := shardOf(st, it.shard, now)
-	if err != nil {
+	sh, err := s.shardOf(st, it.shard, now)
+	switch {
+	case err != nil:
 		return nil, err
+	case in.DryRun:
+		return nil, errDry
+	case s.cfg.Limits && !sh.meter.readable(now):
+		return nil, s.throttled(st, sh)
 	}
 	sh.trim(st.horizon(now))
-	p := sh.page(max(it.next, sh.trimmed), limit, now)
+	p := sh.page(max(it.next, sh.trimmed), limit, mostPageSize, now)
+	sh.meter.readOut(now, p.size())
 	end := p.first + uint64(len(p.records))
 	if !sh.open() && end >= sh.count() {
 		for _, child := range st.children(sh.id) {
@@ -165,12 +179,13 @@ func (s *Service) read(in *getRecordsInput) (*page, *wire.Error) {
 	return p, nil
 }
 
-// page takes records from index first on, as many as the limits let it.
-func (sh *shard) page(first uint64, limit int, now time.Time) *page {
+// page takes records from index first on: at most limit, of at most so many bytes, but one if there is one
+// and limit is not 0.
+func (sh *shard) page(first uint64, limit, bytes int, now time.Time) *page {
 	left := sh.records[min(first-sh.trimmed, uint64(len(sh.records))):]
 	n, size := 0, 0
 	for n < len(left) && n < limit {
-		if size += left[n].size(); size > mostPageSize {
+		if size += left[n].size(); size > bytes && n > 0 {
 			break
 		}
 		n++
@@ -184,15 +199,26 @@ func (sh *shard) page(first uint64, limit int, now time.Time) *page {
 }
 
 func (p *page) encode() ([]byte, *wire.Error) {
+	return p.appendTo(make([]byte, 0, p.encodedSize()), "NextShardIterator")
+}
+
+// encodedSize is about the size that the page has as JSON, and not less unless it has children.
+func (p *page) encodedSize() int {
 	size := 512 + len(p.next)
 	for i := range p.records {
 		size += base64.StdEncoding.EncodedLen(len(p.records[i].data)) + len(p.records[i].key) + 192
 	}
-	out := append(make([]byte, 0, size), `{"MillisBehindLatest":`...)
+	return size
+}
+
+// appendTo appends the page as JSON. The member that says where the next one starts has another name in each operation.
+func (p *page) appendTo(out []byte, nextMember string) ([]byte, *wire.Error) {
+	out = append(out, `{"MillisBehindLatest":`...)
 	out = strconv.AppendInt(out, p.behind, 10)
 	if p.next != "" {
-		out = append(out, `,"NextShardIterator":"`...)
-		out = append(append(out, p.next...), '"')
+		out = append(append(out, `,"`...), nextMember...)
+		out = append(append(out, `":"`...), p.next...)
+		out = append(out, '"')
 	}
 	if p.children != nil {
 		children, err := encode(childShards(p.children))
@@ -214,7 +240,8 @@ func (p *page) encode() ([]byte, *wire.Error) {
 func (r *record) appendTo(out []byte, numbers sequence, index uint64) []byte {
 	out = append(out, `{"ApproximateArrivalTimestamp":`...)
 	out = wire.AppendMillis(out, r.arrival)
-	out = append(out, `,"EncryptionType":"NONE","PartitionKey":`...)
+	out = append(append(out, `,"EncryptionType":"`...), encryption(r.kms)...)
+	out = append(out, `","PartitionKey":`...)
 	out = wire.AppendString(out, r.key)
 	out = append(out, `,"SequenceNumber":"`...)
 	out = numbers.appendNumber(out, index)

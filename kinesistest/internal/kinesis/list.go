@@ -136,19 +136,18 @@ func (in *listShardsInput) listing(now time.Time) (listing, *wire.Error) {
 		}
 		l.at = at
 	default:
-		return listing{}, violation("shardFilter.type", "Member must satisfy enum value set: "+
-			"[AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, AT_TIMESTAMP, FROM_TIMESTAMP]")
+		var v violations
+		v.oneOf("shardFilter.type", f.Type,
+			"AFTER_SHARD_ID", "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON", "AT_LATEST", "AT_TIMESTAMP", "FROM_TIMESTAMP")
+		return listing{}, v.err()
 	}
 	return l, nil
 }
 
 func (s *Service) listShards(ctx context.Context, in *listShardsInput) (*listShardsOutput, *wire.Error) {
-	most := mostShards
-	if in.MaxResults != nil {
-		if *in.MaxResults < 1 || *in.MaxResults > 10_000 {
-			return nil, violation("maxResults", "Member must have value between 1 and 10000")
-		}
-		most = min(most, int(*in.MaxResults))
+	most, err := pageOf(in.MaxResults, mostShards, "maxResults")
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,17 +156,17 @@ func (s *Service) listShards(ctx context.Context, in *listShardsInput) (*listSha
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.find(l.target)
+	st, err := s.in(l.target, statusActive, statusUpdating)
 	if err != nil {
 		return nil, err
 	}
 	created := in.StreamCreationTimestamp
 	if l.streamID != 0 && l.streamID != st.id || created != nil && int64(*created*1000+0.5) != st.created.UnixMilli() {
-		return nil, notFound("The stream %s under account %s is a later one of that name.", st.name, Account)
+		return nil, notFound("The stream %s under account %s is a later one of that name.", st.name, s.cfg.Account)
 	}
 	l.StreamName, l.streamID = st.name, st.id
 	st.expire(now)
-	found := st.list(l, most+1, now, deviation(ctx).ListAge)
+	found := st.list(l, most+1, now, s.lag(ctx))
 	out := &listShardsOutput{Shards: found}
 	if len(found) > most {
 		out.Shards = found[:most]

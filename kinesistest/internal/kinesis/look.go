@@ -10,7 +10,18 @@ import (
 func (s *Service) Split(stream, id string) (left, right string, err *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l, r, err := s.split(target{StreamName: stream}, id, nil)
+	st, err := s.find(target{StreamName: stream})
+	if err != nil {
+		return "", "", err
+	}
+	if err := s.quota(1); err != nil {
+		return "", "", err
+	}
+	sh, err := s.eligible(st, id)
+	if err != nil {
+		return "", "", err
+	}
+	l, r, err := s.split(st, sh, sh.keys.middle())
 	if err != nil {
 		return "", "", err
 	}
@@ -21,7 +32,11 @@ func (s *Service) Split(stream, id string) (left, right string, err *wire.Error)
 func (s *Service) Merge(stream, a, b string) (child string, err *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sh, err := s.merge(target{StreamName: stream}, a, b)
+	st, err := s.find(target{StreamName: stream})
+	if err != nil {
+		return "", err
+	}
+	sh, err := s.mergeByID(st, a, b)
 	if err != nil {
 		return "", err
 	}
@@ -92,6 +107,11 @@ func Names(body []byte) (stream, shard string) {
 			t.StreamName, _ = text(r)
 		case "StreamARN":
 			t.StreamARN, _ = text(r)
+		case "ConsumerARN":
+			arn, _ := text(r)
+			if of, _, ok := cutConsumerARN(arn); ok {
+				t.StreamARN = of
+			}
 		case "ShardId", "ShardToSplit", "ShardToMerge":
 			shard, _ = text(r)
 		case "ShardIterator":

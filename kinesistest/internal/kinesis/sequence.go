@@ -24,13 +24,14 @@ const (
 	counterDigits = 20
 	prefixDigits  = 36
 	smallestBase  = 10_000_000_000_000_000_000 // 20 digits
+	largestBase   = smallestBase + 4e18        // leaves room for 4e12 records
 )
 
 func newSequence(epoch uint64) sequence {
 	mixed := mix(epoch)
 	return sequence{
 		prefix: fmt.Sprintf("4959%016d%016d", epoch, mixed%1e16),
-		base:   smallestBase + mixed%4e18, // leaves room for 4e12 records
+		base:   smallestBase + mixed%(largestBase-smallestBase),
 	}
 }
 

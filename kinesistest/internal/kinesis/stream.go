@@ -11,6 +11,7 @@ type record struct {
 	data    []byte
 	key     string
 	arrival int64 // Unix milliseconds, as the API reports it
+	kms     bool  // encrypted
 }
 
 func (r *record) size() int { return len(r.data) + len(r.key) }
@@ -26,6 +27,9 @@ type shard struct {
 	records []record // those within retention, oldest first
 	trimmed uint64   // how many came before records[0]
 	dead    int      // how many trimmed records the array under records still holds
+
+	meter   meter
+	waiting []*Subscription // those that wait for more records, or for the shard's end
 }
 
 // count is the number of records that were ever put, and the index of the next one.
@@ -58,20 +62,65 @@ func (sh *shard) arrivedBefore(ms int64) int {
 	return sort.Search(len(sh.records), func(i int) bool { return sh.records[i].arrival >= ms })
 }
 
+// The statuses of a stream.
+const (
+	statusCreating = "CREATING"
+	statusActive   = "ACTIVE"
+	statusUpdating = "UPDATING"
+	statusDeleting = "DELETING"
+)
+
 type stream struct {
 	name, arn string
 	id        uint64 // tells streams of one name apart
-	mode      string
 	created   time.Time
-	retention time.Duration
-	maxRecord int       // KiB
 	trimmedTo time.Time // by Trim; retention may be further
 	last      time.Time // the newest time that instant gave
+	configuration
+	labels
+
+	doing string    // what the stream is until then, when it is ACTIVE again or gone
+	until time.Time // zero: nothing is being done
 
 	shards  []*shard          // those that are not expired, by id
 	byID    map[string]*shard // the same
 	serving []*shard          // the open ones, by hash key
 	made    int               // shards ever; numbers the next one
+
+	consumers []*consumer // by name
+	turn      int         // the place in serving of the shard that takes the next record without a key
+
+	calls map[string]*bucket     // by operation
+	done  map[string][]time.Time // what may be done only so often in 24 hours
+}
+
+// configuration is what operations on a stream's settings change.
+type configuration struct {
+	Mode      string
+	Retention time.Duration
+	MaxRecord int    // KiB
+	KMSKey    string // empty: not encrypted
+	Metrics   []string
+	Warm      int  // MiB a second
+	Spread    bool // records go to any shard, whatever their keys
+}
+
+// status is what a stream is now.
+func (st *stream) status(now time.Time) string {
+	if now.Before(st.until) {
+		return st.doing
+	}
+	return statusActive
+}
+
+// gone reports whether the stream's deletion is over.
+func (st *stream) gone(now time.Time) bool {
+	return st.doing == statusDeleting && !now.Before(st.until)
+}
+
+// begin puts the stream into a status for d. What the status stands for has been done already, but for a deletion.
+func (st *stream) begin(status string, now time.Time, d time.Duration) {
+	st.doing, st.until = status, now.Add(d)
 }
 
 // instant gives the times of a stream's events: now, but each later than the one before. Two reshardings at one instant of a test's
@@ -87,7 +136,7 @@ func (st *stream) instant(now time.Time) time.Time {
 // horizon is the oldest arrival time that can still be read.
 func (st *stream) horizon(now time.Time) time.Time {
 	oldest := st.created
-	if kept := now.Add(-st.retention); kept.After(oldest) {
+	if kept := now.Add(-st.Retention); kept.After(oldest) {
 		oldest = kept
 	}
 	if st.trimmedTo.After(oldest) {

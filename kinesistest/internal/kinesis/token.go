@@ -10,9 +10,10 @@ import (
 
 // The kinds of token; each is also the number of its parts, so that one cannot stand for another.
 const (
-	streamsToken  = 1
-	iteratorToken = 5
-	shardsToken   = 6
+	streamsToken   = 1
+	consumersToken = 4
+	iteratorToken  = 5
+	shardsToken    = 6
 )
 
 // tokenLife is how long an iterator and a NextToken can be used.

@@ -9,7 +9,7 @@ import (
 func AppendString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(s) // a string always marshals
+			quoted, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
 			return append(dst, quoted...)
 		}
 	}

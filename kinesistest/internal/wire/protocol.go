@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 const (
 	Kinesis  = "kinesis"
 	DynamoDB = "dynamodb"
+	Firehose = "firehose"
 )
 
 // Operation reads an X-Amz-Target header such as "Kinesis_20131202.PutRecords".
@@ -22,11 +24,13 @@ func Operation(target string) (service, op string, ok bool) {
 		return Kinesis, op, true
 	case prefix == "DynamoDB_20120810":
 		return DynamoDB, op, true
+	case prefix == "Firehose_20150804":
+		return Firehose, op, true
 	}
 	return "", "", false
 }
 
-// ContentType is that of a service's answers: Kinesis speaks version 1.1 of the JSON protocol, DynamoDB 1.0.
+// ContentType is that of a service's answers: Kinesis and Firehose speak version 1.1 of the JSON protocol, DynamoDB 1.0.
 func ContentType(service string) string {
 	if service == DynamoDB {
 		return "application/x-amz-json-1.0"
@@ -37,9 +41,7 @@ func ContentType(service string) string {
 // Encode writes an exception as the service does. The members stand beside the type and the message.
 func (e *Error) Encode(service string) (status int, body []byte) {
 	members := make(map[string]any, len(e.Members)+2)
-	for name, value := range e.Members {
-		members[name] = value
-	}
+	maps.Copy(members, e.Members)
 	members["message"] = e.Message
 	members["__type"] = e.Code
 	if service == DynamoDB {
@@ -48,7 +50,7 @@ func (e *Error) Encode(service string) (status int, body []byte) {
 	body, err := json.Marshal(members)
 	if err != nil {
 		// Only a member can be at fault; the exception itself must still arrive as one.
-		body, _ = json.Marshal(map[string]string{"__type": e.Code, "message": e.Message})
+		body, _ = json.Marshal(map[string]string{"__type": e.Code, "message": e.Message}) //nolint:errchkjson // strings always marshal
 	}
 	status = e.Status
 	if status == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -100,6 +101,21 @@ func (r *Reader) escaped(rest []byte) (s []byte, ok bool) {
 	return nil, false
 }
 
+// Bool reads true or false; null is false.
+func (r *Reader) Bool() bool {
+	if r.null() || r.bad {
+		return false
+	}
+	for _, word := range []string{"true", "false"} {
+		if bytes.HasPrefix(r.b[r.i:], []byte(word)) {
+			r.i += len(word)
+			return word == "true"
+		}
+	}
+	r.bad = true
+	return false
+}
+
 // Skip passes over any value.
 func (r *Reader) Skip() {
 	switch r.space(); r.peek() {
@@ -111,7 +127,7 @@ func (r *Reader) Skip() {
 		r.String()
 	default:
 		start := r.i
-		for r.i < len(r.b) && bytes.IndexByte([]byte(",]} \t\r\n"), r.b[r.i]) < 0 {
+		for r.i < len(r.b) && strings.IndexByte(",]} \t\r\n", r.b[r.i]) < 0 {
 			r.i++
 		}
 		if !json.Valid(r.b[start:r.i]) {

@@ -90,7 +90,7 @@ func TestTargetsNameServiceAndOperation(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{
 		"Kinesis_20131202.PutRecords": "kinesis PutRecords", "DynamoDB_20120810.GetItem": "dynamodb GetItem",
-		"": "", "Kinesis_20131202": "", "Kinesis_20131202.": "", "Firehose_20150804.PutRecord": "", "PutRecords": "",
+		"Firehose_20150804.PutRecord": "firehose PutRecord", "": "", "Kinesis_20131202": "", "Kinesis_20131202.": "", "PutRecords": "",
 	} {
 		service, op, ok := Operation(target)
 		if got := strings.TrimSpace(service + " " + op); got != want || ok != (want != "") {
@@ -117,7 +117,7 @@ func TestValuesAreAppendedAsJSON(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "plain", `"quoted\"`, "tab\t", "日本", "\xff", "<&>\u2028"} {
 		var got, want string
-		quoted, _ := json.Marshal(s)
+		quoted, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
 		if err := json.Unmarshal(AppendString(nil, s), &got); err != nil || json.Unmarshal(quoted, &want) != nil || got != want {
 			t.Errorf("%q became %q: %v", s, got, err)
 		}
