@@ -25,7 +25,7 @@ const (
 
 func loadedServer(b *testing.B) *kinesistest.Server {
 	b.Helper()
-	s := kinesistest.New()
+	s := kinesistest.New(kinesistest.WithoutLimits())
 	s.CreateStream(streamName, 1)
 	k := kinesis.NewFromConfig(s.Config("loader"))
 	for range benchAggregates {
