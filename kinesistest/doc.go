@@ -9,15 +9,18 @@
 //			s := kinesistest.New()
 //			defer s.Close()
 //			s.CreateStream("orders", 2)
-//			s.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 0.3)).For(10 * time.Second)
-//			s.On("UpdateItem", kinesistest.LoseReply()).After(3).Times(1)
-//			go run(t.Context(), s.Config("worker-1")) // your program, with this aws.Config instead of a loaded one
-//			time.Sleep(time.Minute)
-//			s.Split("orders", "shardId-000000000000")
-//			time.Sleep(time.Minute)
-//			check(t, s.Records("orders"), s.Items("leases"))
+//			s.On("GetRecords", kinesistest.Throttle()).For(10 * time.Second).MustHit(t) // a fault that is not met fails the test
+//			s.On("UpdateItem", kinesistest.LoseReply()).After(3).Times(1).MustHit(t)
+//			time.AfterFunc(time.Minute, func() { s.Split("orders", "shardId-000000000000") })
+//			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+//			defer stop()
+//			err := run(ctx, s.Config("worker-1")) // your program, with this aws.Config instead of a loaded one
+//			check(t, err, s.Records("orders"), s.Items("leases"))
 //		})
 //	}
+//
+// What runs in a bubble has to end before its function does, so the test waits for the program. The module's examples/testing is such a
+// test in full.
 //
 // # Transports
 //

@@ -1,6 +1,6 @@
 // Command kinesiskit is the module's tool for the command line.
 //
-//	kinesiskit local    serve Kinesis and DynamoDB on this machine, for development
+//	kinesiskit local    serve Kinesis, DynamoDB and Firehose on this machine, for development
 //	kinesiskit help     say what there is
 package main
 
@@ -14,15 +14,20 @@ import (
 )
 
 func main() {
+	os.Exit(run(untilInterrupted(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// untilInterrupted ends with the first signal to stop. A second one ends the process at once.
+func untilInterrupted() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	context.AfterFunc(ctx, stop)
+	return ctx
 }
 
 const usage = `Usage: kinesiskit <command> [flags]
 
 Commands:
-  local   serve Kinesis and DynamoDB on this machine, in memory, until interrupted
+  local   serve Kinesis, DynamoDB and Firehose on this machine until interrupted
   help    print this text
 
 kinesiskit <command> -h lists a command's flags.
