@@ -1,6 +1,6 @@
 # One word for what a contributor does most. `.ci/run` is what must pass before a merge.
 
-.PHONY: test race lint bench fuzz sim mutants quickstart api
+.PHONY: test race lint bench fuzz sim mutants quickstart oracles speed api
 
 test: ## every test, as a user runs them
 	go test ./...
@@ -28,3 +28,9 @@ quickstart: ## the README's demonstration
 
 api: ## write the record of the exported API into api/
 	go test ./internal/apicheck -count=1 -update
+
+oracles: ## the conformance suite against independent servers (Node)
+	.ci/run oracles
+
+speed: ## kinesistest against servers that do nothing: ratios, memory, start
+	go test ./internal/conformance -count=1 -v -run Speed -speed
