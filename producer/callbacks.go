@@ -44,6 +44,9 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 		p.failures.add(p.log, len(o.Items), o.Err, now)
 	}
 	if !calls {
+		if o.Ruptures {
+			p.inbox.tell(o.Items)
+		}
 		for _, it := range o.Items {
 			it.Owner.(*Future).publish()
 		}
@@ -75,6 +78,9 @@ func (p *Producer) call() {
 		c.queue[0] = told{}
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
+		if next.outcome.Ruptures {
+			p.inbox.tell(next.outcome.Items)
+		}
 		for _, it := range next.outcome.Items {
 			p.tell(it.Owner.(*Future), next.at)
 		}

@@ -22,7 +22,8 @@ type Config struct {
 	// Linger is how long a record may wait for company before it is sent. Default: 100 ms (KPL recordMaxBufferedTime). Negative: none.
 	Linger time.Duration
 
-	// AggregateBytes is how large an aggregate may become, framing and keys included; at most 1 MiB. A record that is larger goes alone.
+	// AggregateBytes is how large an aggregate may become, framing and keys included; at most 1 MiB. A record that is larger goes alone. With Ordered
+	// aggregates grow beyond it, up to 1 MiB, where a shard could not be used otherwise.
 	// Default: 50 KiB (KPL aggregationMaxSize). Negative: no aggregation.
 	AggregateBytes int
 
@@ -33,8 +34,8 @@ type Config struct {
 	// collectionMaxSize); maximum: 10 MiB (the service's limit).
 	BatchBytes int
 
-	// InFlight is how many requests may be under way at once. 1 keeps the order of each key, see the package comment. Default: 24 (KPL
-	// maxConnections).
+	// InFlight is how many requests may be under way at once. Default: 24 (KPL maxConnections). With 1 the records of a
+	// key keep their order too, as with Ordered and OrderedGaps, but all shards wait for the slowest.
 	InFlight int
 
 	// RecordTTL is when a record that could not be stored is given up, with ErrExpired; a request that is under way is waited for. Default: never: the
@@ -43,6 +44,11 @@ type Config struct {
 
 	// RequestTimeout is how long one PutRecords or ListShards may take. Default: 6 s (KPL requestTimeout).
 	RequestTimeout time.Duration
+
+	// Ordered stores the records of each key in the order of their Puts, whatever fails meanwhile, see the package comment. When a record fails for good,
+	// those of its key that were put before the program was told fail with ErrPredecessor; with OrderedGaps they are stored without it. Default: neither.
+	Ordered     bool
+	OrderedGaps bool
 
 	// BufferBytes and BufferRecords bound what is accepted and has no verdict yet; Put waits when either is reached. Bytes are those of data and keys; a
 	// record takes about 250 bytes more while it is in the buffer, and what is being sent exists a second time, encoded.
@@ -89,6 +95,9 @@ func (c Config) Validate() error {
 	between("InFlight", int64(c.InFlight), 1, math.MaxInt32)
 	between("BufferBytes", c.BufferBytes, 1, math.MaxInt64)
 	between("BufferRecords", int64(c.BufferRecords), 1, math.MaxInt64)
+	if c.OrderedGaps && !c.Ordered {
+		errs = append(errs, &InvalidError{"OrderedGaps", "has no meaning without Ordered"})
+	}
 	if c.RecordTTL < 0 {
 		errs = append(errs, &InvalidError{"RecordTTL", "is negative"})
 	}

@@ -45,12 +45,23 @@
 // An accepted record is stored at least once, or its *RecordError says whether it may exist. It is stored more than once only if its result says MayRepeat.
 // Nothing is given up silently, and by default nothing is given up at all: if the service is away, the buffer fills and Put waits. Config.RecordTTL limits that.
 //
-// With Config.InFlight 1, and only then, the records of one partition key (or one explicit hash key) are stored in the order of their Puts, as one goroutine
-// makes them. What keeps it: a request has at most one Kinesis record of each lane (PutRecords does not stop at an entry that fails, so of two the second could
-// be stored alone); a failed one is sent again unchanged before anything newer; and after a reshard a lane waits until it is clear whether something older has
-// to be sent again. Repeated copies may stand later. A record that failed leaves a gap, and one that failed with MayExist may still turn up behind newer ones.
-// The price is that a lane has one aggregate a round trip: 50 KiB at 50 ms are 1 MiB a second, which is what a shard takes; single large records wait for one
-// round trip each.
+// By default records of one key may overtake each other when some of them are sent again. With Config.Ordered they do not: of the records of one Producer and
+// one key (the explicit hash key if there is one, else the partition key) the first copies stand in the stream in the order of their acceptance, in one shard
+// by sequence number, and in a shard's ancestors before the shard. So they do through throttles, failures of single entries, lost and late answers, splits and
+// merges. Repeated copies may stand later, behind newer records: a reader that lets the last one win needs a version in the data. Nothing is promised across
+// producers, nor across explicit hash keys of one partition key.
+//
+// What keeps it: at any time one Kinesis record that can hold the key is without a verdict. A lane's next one waits for it (PutRecords does not stop at an
+// entry that fails, so of two the second could be stored alone), also the lanes of a later map whose hash keys it meets, and also while it is not clear
+// whether an aggregate on an unexpected shard counts. A failed one is sent again unchanged before anything newer.
+//
+// When a record fails for good, its successors must not be stored as if nothing had happened. Those of its key that were accepted before the producer begins
+// to report the failure (to WithOnFailure, Hooks.Settled, the Future or the callback, whichever is first) fail with ErrPredecessor; what is put after that
+// goes on, the record itself if it is put again first. The records of one Kinesis record fail together and count as one failure. With Config.OrderedGaps
+// successors are stored. A record that failed with MayExist may still turn up behind newer ones.
+//
+// The price is that a lane has one Kinesis record a round trip. Aggregates grow with the time that takes, retries included, up to 1 MiB, so a shard can still
+// be filled; without aggregation it is one record a round trip.
 //
 // # What a context bounds
 //

@@ -92,6 +92,9 @@ func (p *Producer) advance(in delivery, now time.Time) *effects {
 	for _, l := range in.listings {
 		x.listings = append(x.listings, p.listed(l, now, &x.Step))
 	}
+	for _, t := range in.told {
+		e.core.Told(t.items, t.seq)
+	}
 	for _, a := range in.answers {
 		e.core.Answer(a.request, a.reply, now, &x.Step)
 	}

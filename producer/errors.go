@@ -15,6 +15,9 @@ var (
 
 	// ErrExpired: the record was not stored within Config.RecordTTL.
 	ErrExpired = errors.New("producer: record outlived RecordTTL")
+
+	// ErrPredecessor: with Config.Ordered, an earlier record of the same key failed, and this one was put before the program was told.
+	ErrPredecessor = errors.New("producer: an earlier record of the key failed")
 )
 
 // InvalidError is a setting or a record that cannot be used. Nothing was accepted.
@@ -36,7 +39,7 @@ type RecordError struct {
 	// does not hold all of it. Putting it again may store it twice. If false, it is certainly not there.
 	MayExist bool
 
-	// Err is ErrExpired, ErrClosed, from PutAll the error of its ctx, or the service's typed error, for instance a
+	// Err is ErrExpired, ErrClosed, ErrPredecessor, from PutAll the error of its ctx, or the service's typed error, for instance a
 	// *types.ResourceNotFoundException of the SDK.
 	Err error
 }

@@ -39,6 +39,7 @@ type inbox struct {
 
 	answers  []answer
 	listings []listing
+	told     []toldUpTo
 
 	started, closed, hard bool
 	flushTo               uint64
@@ -278,12 +279,27 @@ func (b *inbox) close(hard bool) (started bool) {
 	return started
 }
 
+// toldUpTo are records that have failed, and the latest record that was accepted before the program was told so.
+type toldUpTo struct {
+	items []*send.Item
+	seq   uint64
+}
+
+// tell notes that the program is being told that items have failed. What is accepted under a later lock was put by a program that could know, and the
+// engine gets the note no later than that record.
+func (b *inbox) tell(items []*send.Item) {
+	b.mu.Lock()
+	b.told = append(b.told, toldUpTo{items, b.seq})
+	b.mu.Unlock()
+}
+
 // delivery is what the engine takes from the inbox.
 type delivery struct {
 	items        []*send.Item
 	itemsAt      time.Time // when the items that were left have to be taken; zero: none are left
 	answers      []answer
 	listings     []listing
+	told         []toldUpTo
 	flushTo      uint64
 	closed, hard bool
 	outstanding  int
@@ -294,9 +310,9 @@ func (b *inbox) take(now time.Time, patience time.Duration) delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := delivery{
-		answers: b.answers, listings: b.listings, flushTo: b.flushTo, closed: b.closed, hard: b.hard, outstanding: b.outstanding,
+		answers: b.answers, listings: b.listings, told: b.told, flushTo: b.flushTo, closed: b.closed, hard: b.hard, outstanding: b.outstanding,
 	}
-	b.answers, b.listings = nil, nil
+	b.answers, b.listings, b.told = nil, nil, nil
 	if len(b.items) == 0 {
 		return d
 	}

@@ -103,8 +103,8 @@ func New(cfg Config, k KinesisAPI, opts ...Option) (*Producer, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.engine.core = send.New(send.Limits{
 		Linger: cfg.Linger, AggregateBytes: cfg.AggregateBytes, BatchRecords: cfg.BatchRecords, BatchBytes: cfg.BatchBytes,
-		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL,
-	}, rng, ErrExpired, ErrClosed)
+		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL, Ordered: cfg.Ordered, Gaps: cfg.OrderedGaps,
+	}, rng, send.Errors{Expired: ErrExpired, Stopped: ErrClosed, Predecessor: ErrPredecessor})
 	p.engine.schedule = route.NewSchedule(rng)
 	return p, nil
 }
@@ -120,7 +120,7 @@ func (p *Producer) Put(ctx context.Context, r Record) (*Future, error) {
 // PutFunc is Put with a callback: called exactly once if the error is nil, never otherwise, with what Future.Result would return.
 //
 // Callbacks come one at a time, on a goroutine of their own and under no lock; those of one shard in the order in which the records' fates were decided,
-// which with InFlight 1 is their order in the stream, and those of one aggregate in the order of their Puts. A record leaves the buffer before its
+// which with Ordered is their order in the stream, and those of one aggregate in the order of their Puts. A record leaves the buffer before its
 // callback is called, so a callback may Put, even when the buffer is full, and sending goes on while a callback runs. The price is that a callback that is
 // slower than the stream lets results pile up; it should hand long work on. It must not wait for Flush or Close, which wait for it. A panic in it is
 // not caught.

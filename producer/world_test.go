@@ -118,6 +118,7 @@ type copyOf struct {
 	sub                 int
 	aggregated          bool
 	dropped             bool // a reader that follows the rules of the format does not deliver it
+	outside             bool // it does not belong to its shard itself: a reader that looks at each record does not deliver it
 }
 
 // contents reads the stream as KCL does: an aggregate of which one record does not belong to its shard is dropped whole. Parents come before children.
@@ -156,9 +157,10 @@ func (w *world) contents() []copyOf {
 			return err != nil || !ranges[r.Shard].Contains(k)
 		})
 		for _, u := range records {
+			k, err := u.HashKey()
 			all = append(all, copyOf{
 				key: u.PartitionKey, explicit: u.ExplicitHashKey, data: string(u.Data), shard: r.Shard, sequence: r.Sequence,
-				sub: u.Sub, aggregated: true, dropped: dropped,
+				sub: u.Sub, aggregated: true, dropped: dropped, outside: err != nil || !ranges[r.Shard].Contains(k),
 			})
 		}
 	}
@@ -232,14 +234,21 @@ func (l *load) check() (repeats int) {
 	return repeats
 }
 
-// checkOrder: the first delivered copies of each key stand in the order of their Puts.
+// checkOrder: the first delivered copies of each key stand in the order of their Puts, for a reader that follows the rules of the format and for one that
+// looks at each record.
 func (l *load) checkOrder() {
+	l.w.Helper()
+	l.checkOrderOf(func(c copyOf) bool { return !c.dropped })
+	l.checkOrderOf(func(c copyOf) bool { return !c.outside })
+}
+
+func (l *load) checkOrderOf(delivered func(copyOf) bool) {
 	l.w.Helper()
 	next := make(map[string]int)
 	for _, c := range l.w.contents() {
 		var key string
 		var n int
-		if i := len(c.data) - 7; c.dropped || i < 0 || c.data[i] != '#' {
+		if i := len(c.data) - 7; !delivered(c) || i < 0 || c.data[i] != '#' {
 			continue
 		} else if key = c.data[:i]; true {
 			if _, err := fmt.Sscanf(c.data[i:], "#%06d", &n); err != nil {

@@ -43,19 +43,15 @@ type memory struct {
 // Next makes the map that follows old (nil at the start) from a listing, complete or of the open shards only, obtained at now. While the open shards
 // are the same the version stays, so that it stands for one division of the ring; when there is nothing new to remember either, it returns old itself.
 //
-// ListShards is eventually consistent, so a listing may be older than the one before. That shows where a shard is open again that was closed before:
-// the listing is refused with ErrStale. A shard of the same name in a re-created stream differs in its first sequence number.
+// ListShards is eventually consistent, so a listing may be older than the one before. That shows where one that was open is missing
+// and what covers its range is older than it: the listing is refused with ErrStale. Sequence numbers grow with time, so what was made later begins with a
+// greater one, also a shard of the same name in a re-created stream.
 func Next(old *Map, listing []shard.Shard, now time.Time) (*Map, error) {
 	m := &Map{version: 1, known: make(map[string]memory, len(listing))}
 	ranges := make([]shard.HashRange, 0, len(listing))
 	for _, s := range listing {
 		if !s.Range.Known() {
 			return nil, fmt.Errorf("%w: shard %s has no range", ErrIncomplete, s.ID)
-		}
-		if old != nil && s.Open() {
-			if before := old.known[s.ID]; before.closed && before.first == s.First {
-				return nil, fmt.Errorf("%w: shard %s was closed before", ErrStale, s.ID)
-			}
 		}
 		if s.Open() {
 			m.open = append(m.open, s)
@@ -75,6 +71,9 @@ func Next(old *Map, listing []shard.Shard, now time.Time) (*Map, error) {
 	if old == nil {
 		return m, nil
 	}
+	if gone, cover := m.older(old); gone != "" {
+		return nil, fmt.Errorf("%w: shard %s is missing, and %s is older", ErrStale, gone, cover)
+	}
 	m.inherit(old, now)
 	if !sameShards(old.open, m.open) {
 		m.version = old.version + 1
@@ -85,6 +84,29 @@ func Next(old *Map, listing []shard.Shard, now time.Time) (*Map, error) {
 		return old, nil
 	}
 	return m, nil
+}
+
+// older finds an open shard of old that m does not have, and one in its place that began before it.
+func (m *Map) older(old *Map) (gone, cover string) {
+	for _, was := range old.open {
+		if _, listed := m.known[was.ID]; listed {
+			continue
+		}
+		for i := m.Predict(was.Range.Start); i <= m.Predict(was.Range.End); i++ {
+			if before(m.open[i].First, was.First) {
+				return was.ID, m.open[i].ID
+			}
+		}
+	}
+	return "", ""
+}
+
+// before compares sequence numbers, which are decimal and without leading zeros.
+func before(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return a < b
 }
 
 // inherit keeps what old knows of shards that this listing does not show: a listing of the open shards shows no closed one.

@@ -21,8 +21,13 @@ func end(n uint64) shard.HashKey {
 	return shard.HashKey{Hi: n<<60 - 1, Lo: 1<<64 - 1}
 }
 
+// open is a shard that is made the later the greater its name; p and q come before all others.
 func open(id string, from, to uint64) shard.Shard {
-	return shard.Shard{ID: id, Range: shard.HashRange{Start: at(from), End: end(to)}, First: "1" + id}
+	first := "2" + id
+	if id == "p" || id == "q" {
+		first = "1" + id
+	}
+	return shard.Shard{ID: id, Range: shard.HashRange{Start: at(from), End: end(to)}, First: first}
 }
 
 func closed(id string, from, to uint64) shard.Shard {
@@ -118,6 +123,22 @@ func TestAnOlderListingIsRefusedButNotARecreatedStream(t *testing.T) {
 	reborn.First = "another"
 	if _, err := Next(m, []shard.Shard{reborn}, start); err != nil {
 		t.Errorf("re-created: %v", err)
+	}
+}
+
+// The map knows a shard whose parent it has never seen: a listing from before it was made shows the parent, and nothing of it.
+func TestAListingFromBeforeAShardWasMadeIsRefused(t *testing.T) {
+	t.Parallel()
+	m := next(t, nil, start, open("a", 0, 8), open("b", 8, 16))
+	for name, listing := range map[string][]shard.Shard{
+		"before both": {open("p", 0, 16)}, "before one": {open("a", 0, 8), open("q", 8, 16)},
+	} {
+		if _, err := Next(m, listing, start); !errors.Is(err, ErrStale) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Next(m, []shard.Shard{open("c", 0, 16)}, start); err != nil {
+		t.Errorf("a merge: %v", err)
 	}
 }
 

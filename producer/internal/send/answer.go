@@ -46,8 +46,12 @@ func (c *Core) Answer(r *Request, reply Reply, now time.Time, step *Step) {
 	if reply.Err == nil && len(reply.Results) != len(r.Entries) {
 		reply.Failure = Failure{Err: errResults, Class: awsx.Transient, Ambiguous: true, Message: errResults.Error()}
 	}
+	for _, e := range r.Entries {
+		c.hold(e, -1)
+	}
 	if reply.Err != nil {
 		c.answerFailed(r, reply.Failure, now, step)
+		c.breakOff(step)
 		return
 	}
 	c.gate.succeed()
@@ -63,6 +67,7 @@ func (c *Core) Answer(r *Request, reply Reply, now time.Time, step *Step) {
 		switch {
 		case result.Err == nil:
 			l.stored = true
+			l.cycled(e, now)
 			e.shard, e.sequence = result.Shard, result.Sequence
 			c.judge(e, step)
 		case permanent(result.Class):
@@ -80,6 +85,7 @@ func (c *Core) Answer(r *Request, reply Reply, now time.Time, step *Step) {
 		}
 		l.stored, l.failed = false, false
 	}
+	c.breakOff(step)
 }
 
 // permanent are the classes of errors that the same record meets again and again.
@@ -95,7 +101,7 @@ func (c *Core) note(e *Entry, r *Request, shardID string, f Failure, now time.Ti
 // retry sends a failed entry again, before everything newer of its lane.
 func (c *Core) retry(e *Entry, step *Step) {
 	if c.stopping {
-		c.fail(e, c.errs.stopped, step)
+		c.fail(e, c.errs.Stopped, step)
 		return
 	}
 	c.requeue(e)
@@ -146,10 +152,11 @@ func (c *Core) judge(e *Entry, step *Step) {
 	case route.NeedMap:
 		if c.stopping {
 			e.mayExist = true
-			c.fail(e, c.errs.stopped, step)
+			c.fail(e, c.errs.Stopped, step)
 			return
 		}
 		c.undecided = append(c.undecided, e)
+		c.hold(e, 1)
 	}
 }
 
@@ -161,7 +168,7 @@ func (c *Core) resend(e *Entry, step *Step) {
 	latest.Message = fmt.Sprintf("the aggregate was made for %s", e.lane)
 	e.mayExist = true
 	if c.stopping {
-		c.fail(e, c.errs.stopped, step)
+		c.fail(e, c.errs.Stopped, step)
 		return
 	}
 	step.Resent = append(step.Resent, Resent{Expected: e.lane, Actual: e.shard, Records: len(e.Items)})

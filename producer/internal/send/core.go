@@ -7,7 +7,6 @@ import (
 
 	"github.com/kinesiskit/kinesiskit/internal/retry"
 	"github.com/kinesiskit/kinesiskit/producer/internal/route"
-	"github.com/kinesiskit/kinesiskit/shard"
 )
 
 // Limits are the producer's settings that matter here.
@@ -18,10 +17,12 @@ type Limits struct {
 	BatchBytes     int
 	InFlight       int
 	RecordTTL      time.Duration // 0: never
+	Ordered        bool          // one unsettled Kinesis record of a lane
+	Gaps           bool          // go on behind a record that failed, although Ordered
 }
 
-// errs are the caller's errors, so that its users can match them.
-type errs struct{ expired, stopped error }
+// Errors are the caller's, so that its users can match them: of items that outlive RecordTTL or Stop, and of those behind a failed one when Ordered.
+type Errors struct{ Expired, Stopped, Predecessor error }
 
 const (
 	// A request that failed as a whole says that the service or the way to it is in trouble, for every lane.
@@ -49,7 +50,7 @@ const (
 // Core holds every record from its acceptance to its verdict.
 type Core struct {
 	limits Limits
-	errs   errs
+	errs   Errors
 	rng    *rand.Rand
 
 	shards    *route.Map // nil until the first listing
@@ -61,16 +62,17 @@ type Core struct {
 	flying    []*Request
 
 	flushTo  uint64 // items up to this one do not linger
-	refusal  error  // set: without a map, records fail with it
+	broken   ruptures
+	refusal  error // set: without a map, records fail with it
 	gate     backoff
 	missing  time.Time // since when the stream is reported missing
 	trouble  error     // why the latest request failed as a whole
 	stopping bool
 }
 
-// New returns an empty Core. rng makes its delays; expired and stopped are the errors of items that outlive RecordTTL or Stop.
-func New(limits Limits, rng *rand.Rand, expired, stopped error) *Core {
-	return &Core{limits: limits, rng: rng, errs: errs{expired, stopped}, gate: backoff{first: gateFirst, most: gateMost}}
+// New returns an empty Core. rng makes its delays.
+func New(limits Limits, rng *rand.Rand, errs Errors) *Core {
+	return &Core{limits: limits, rng: rng, errs: errs, gate: backoff{first: gateFirst, most: gateMost}}
 }
 
 // backoff is a retry.Backoff that several failures of one moment advance once.
@@ -117,11 +119,13 @@ type Resent struct {
 
 // Add takes over items in acceptance order. The slice remains the caller's.
 func (c *Core) Add(items []*Item, step *Step) {
+	items = c.admit(items, step)
 	switch {
 	case c.stopping:
-		c.failItems(slices.Clone(items), c.errs.stopped, step)
+		c.failItems(slices.Clone(items), c.errs.Stopped, step)
 	case c.shards == nil && c.refusal != nil:
 		c.failItems(slices.Clone(items), c.refusal, step)
+		c.breakOff(step)
 	case c.shards == nil:
 		c.waiting = append(c.waiting, items...)
 	default:
@@ -175,11 +179,13 @@ func (c *Core) SetMap(m *route.Map, step *Step) {
 	for _, e := range entries {
 		c.requeue(e)
 	}
+	c.holdAll()
 	undecided := c.undecided
 	c.undecided = nil
 	for _, e := range undecided {
 		c.judge(e, step)
 	}
+	c.breakOff(step)
 	step.Full = step.Full || len(c.undecided) > 0
 }
 
@@ -237,30 +243,32 @@ func (c *Core) Refuse(err error, step *Step) {
 	}
 	for _, e := range c.undecided {
 		e.mayExist = true
+		c.hold(e, -1)
 		c.fail(e, err, step)
 	}
 	c.undecided = nil
+	c.breakOff(step)
 }
 
 // Stop fails everything that is not in flight. What is in flight ends with its answer, without a retry.
 func (c *Core) Stop(step *Step) {
 	c.stopping = true
-	c.failItems(c.waiting, c.errs.stopped, step)
+	c.failItems(c.waiting, c.errs.Stopped, step)
 	c.waiting = nil
 	for _, l := range c.lanes {
 		for _, e := range l.ready {
-			c.fail(e, c.errs.stopped, step)
+			c.fail(e, c.errs.Stopped, step)
 		}
-		c.failItems(l.queue, c.errs.stopped, step)
+		c.failItems(l.queue, c.errs.Stopped, step)
 		l.clear()
 	}
 	for _, e := range c.undecided {
 		e.mayExist = true
-		c.fail(e, c.errs.stopped, step)
+		c.fail(e, c.errs.Stopped, step)
 	}
 	for _, r := range c.suspects {
 		for _, e := range r.Entries {
-			c.fail(e, c.errs.stopped, step)
+			c.fail(e, c.errs.Stopped, step)
 		}
 	}
 	c.undecided, c.suspects = nil, nil
@@ -271,7 +279,7 @@ func (c *Core) Abandon(step *Step) {
 	for _, r := range c.flying {
 		for _, e := range r.Entries {
 			e.mayExist = true
-			c.fail(e, c.errs.stopped, step)
+			c.fail(e, c.errs.Stopped, step)
 		}
 	}
 	c.flying = nil
@@ -280,12 +288,13 @@ func (c *Core) Abandon(step *Step) {
 func (c *Core) fail(e *Entry, err error, step *Step) {
 	step.Outcomes = append(step.Outcomes, Outcome{
 		Items: e.Items, Aggregated: e.aggregated(), Attempts: e.attempts, Tries: e.tries, MayExist: e.mayExist, Err: err,
+		Ruptures: c.rupture(e.Items, err),
 	})
 }
 
 func (c *Core) failItems(items []*Item, err error, step *Step) {
 	if len(items) > 0 {
-		step.Outcomes = append(step.Outcomes, Outcome{Items: items, Err: err})
+		step.Outcomes = append(step.Outcomes, Outcome{Items: items, Err: err, Ruptures: c.rupture(items, err)})
 	}
 }
 
@@ -294,17 +303,6 @@ func (c *Core) InFlight() int { return len(c.flying) }
 
 // Trouble is why the latest request failed as a whole, nil if it did not.
 func (c *Core) Trouble() error { return c.trouble }
-
-// blocked reports whether a lane has to wait for a verdict. With one request at a time the producer keeps the order of each key: an aggregate that
-// may have to be sent again must have been before anything newer that meets its keys is sent.
-func (c *Core) blocked(s shard.Shard) bool {
-	if c.limits.InFlight > 1 {
-		return false
-	}
-	return slices.ContainsFunc(c.undecided, func(e *Entry) bool {
-		return e.low.Compare(s.Range.End) <= 0 && s.Range.Start.Compare(e.high) <= 0
-	})
-}
 
 // Oldest is when the oldest item that has no verdict was accepted; zero if there is none.
 func (c *Core) Oldest() time.Time {

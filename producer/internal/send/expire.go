@@ -17,12 +17,14 @@ func (c *Core) Expire(now time.Time, step *Step) (wake time.Time) {
 	spent := func(e *Entry) bool { return expired(e.Items[len(e.Items)-1]) }
 
 	n := old(c.waiting, expired)
-	c.failItems(c.waiting[:n:n], c.errs.expired, step)
+	c.failItems(c.waiting[:n:n], c.errs.Expired, step)
 	c.waiting = c.waiting[n:]
+	c.breakOff(step)
 	for _, l := range c.lanes {
 		l.expireReady(c, expired, step)
+		c.breakOff(step)
 		if n := old(l.queue, expired); n > 0 {
-			c.failItems(l.pop(n), c.errs.expired, step)
+			c.failItems(l.pop(n), c.errs.Expired, step)
 		}
 	}
 	c.undecided = slices.DeleteFunc(c.undecided, func(e *Entry) bool {
@@ -30,7 +32,8 @@ func (c *Core) Expire(now time.Time, step *Step) (wake time.Time) {
 			return false
 		}
 		e.mayExist = true
-		c.fail(e, c.errs.expired, step)
+		c.hold(e, -1)
+		c.fail(e, c.errs.Expired, step)
 		return true
 	})
 	for _, r := range c.suspects {
@@ -39,11 +42,13 @@ func (c *Core) Expire(now time.Time, step *Step) (wake time.Time) {
 				return false
 			}
 			r.Bytes -= e.Bytes
-			c.fail(e, c.errs.expired, step)
+			c.hold(e, -1)
+			c.fail(e, c.errs.Expired, step)
 			return true
 		})
 	}
 	c.suspects = slices.DeleteFunc(c.suspects, func(r *Request) bool { return len(r.Entries) == 0 })
+	c.breakOff(step)
 	return c.nextExpiry()
 }
 
@@ -69,7 +74,7 @@ func (l *lane) expireReady(c *Core, expired func(*Item) bool, step *Step) {
 		left = append(left, e.Items[n:]...)
 		return true
 	})
-	c.failItems(gone, c.errs.expired, step)
+	c.failItems(gone, c.errs.Expired, step)
 	if len(left) > 0 {
 		slices.SortFunc(left, bySeq)
 		l.putBack(left)

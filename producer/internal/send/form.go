@@ -17,6 +17,9 @@ func (c *Core) Next(now time.Time) (*Request, time.Time) {
 	if len(c.suspects) > 0 {
 		r := c.suspects[0]
 		c.suspects = c.suspects[1:]
+		for _, e := range r.Entries {
+			c.hold(e, -1) // launch holds it again
+		}
 		return c.launch(r, now), time.Time{}
 	}
 	if c.shards == nil {
@@ -29,7 +32,7 @@ func (c *Core) Next(now time.Time) (*Request, time.Time) {
 	r := &Request{}
 	for i := range c.lanes {
 		l := c.lanes[(c.cursor+i)%len(c.lanes)]
-		if c.blocked(l.shard) || now.Before(l.delay.until) {
+		if c.blocked(l) || now.Before(l.delay.until) {
 			continue
 		}
 		if full := c.fill(r, l, now); full {
@@ -44,6 +47,9 @@ func (c *Core) Next(now time.Time) (*Request, time.Time) {
 func (c *Core) launch(r *Request, now time.Time) *Request {
 	r.Start = now
 	c.flying = append(c.flying, r)
+	for _, e := range r.Entries {
+		c.hold(e, 1)
+	}
 	return r
 }
 
@@ -55,12 +61,12 @@ func (c *Core) due(now time.Time) (due bool, wake time.Time) {
 		}
 	}
 	burst := burstBytes
-	if c.limits.InFlight == 1 && c.limits.AggregateBytes > 0 {
+	if c.serial() && c.limits.AggregateBytes > 0 {
 		burst = c.limits.AggregateBytes // a lane gets one Kinesis record of a request, so more of them do not make it fuller
 	}
 	bytes, records := 0, 0
 	for _, l := range c.lanes {
-		if len(l.ready) == 0 && len(l.queue) == 0 || c.blocked(l.shard) {
+		if len(l.ready) == 0 && len(l.queue) == 0 || c.blocked(l) {
 			continue
 		}
 		if now.Before(l.delay.until) {
@@ -108,7 +114,7 @@ func (c *Core) fill(r *Request, l *lane, now time.Time) (full bool) {
 			if len(l.queue) == 0 || !c.full(l) && !c.lingered(l, soon) {
 				return false
 			}
-			l.ready = append(l.ready, c.cut(l))
+			l.ready = append(l.ready, c.cut(l, now))
 		}
 		e := l.ready[0]
 		if len(r.Entries) >= c.limits.BatchRecords || len(r.Entries) > 0 && r.Bytes+e.Bytes > c.limits.BatchBytes {
@@ -121,7 +127,7 @@ func (c *Core) fill(r *Request, l *lane, now time.Time) (full bool) {
 		r.Entries = append(r.Entries, e)
 		r.Bytes += e.Bytes
 		bytes += e.Bytes
-		if c.limits.InFlight == 1 {
+		if c.serial() {
 			return false
 		}
 	}
@@ -129,18 +135,18 @@ func (c *Core) fill(r *Request, l *lane, now time.Time) (full bool) {
 
 // cut makes the next entry of the queue's first items: as many as fit into an aggregate, in their order. What does not fit into any goes alone, and
 // not before its turn.
-func (c *Core) cut(l *lane) *Entry {
+func (c *Core) cut(l *lane, now time.Time) *Entry {
 	var b *aggregation.Builder
-	n := 1
-	if c.limits.AggregateBytes > 0 && len(l.queue) > 1 && c.fits(nil, l.queue[0]) {
+	n, most := 1, c.target(l)
+	if c.limits.AggregateBytes > 0 && len(l.queue) > 1 && c.fits(nil, l.queue[0], most) {
 		b = builders.Get().(*aggregation.Builder)
 		b.Add(l.queue[0].encodable())
-		for n < len(l.queue) && c.fits(b, l.queue[n]) {
+		for n < len(l.queue) && c.fits(b, l.queue[n], most) {
 			b.Add(l.queue[n].encodable())
 			n++
 		}
 	}
-	e := &Entry{builder: b, lane: l.shard.ID, version: c.shards.Version()}
+	e := &Entry{builder: b, lane: l.shard.ID, version: c.shards.Version(), made: now}
 	if n == 1 {
 		e.release()
 	}
@@ -160,13 +166,13 @@ func (c *Core) cut(l *lane) *Entry {
 	return e
 }
 
-// fits reports whether the aggregate in b, nil for an empty one, takes the item.
-func (c *Core) fits(b *aggregation.Builder, it *Item) bool {
+// fits reports whether the aggregate in b, nil for an empty one, takes the item and has no more than most bytes then.
+func (c *Core) fits(b *aggregation.Builder, it *Item, most int) bool {
 	if it.past != nil && it.past.resends >= mostResends {
 		return false
 	}
 	if b == nil {
-		return it.weight() < c.limits.AggregateBytes
+		return it.weight() < most
 	}
-	return b.SizeWith(it.encodable())+len(outerKey) <= c.limits.AggregateBytes
+	return b.SizeWith(it.encodable())+len(outerKey) <= most
 }

@@ -45,11 +45,12 @@ func (c *Core) isolate(r *Request, f Failure, step *Step) {
 }
 
 // suspect makes a request of its own for the entries, to be sent before everything else. Each lane is in it as often as in the request that it is a
-// part of, so with one request at a time still once.
+// part of, so with one Kinesis record of a lane still once.
 func (c *Core) suspect(entries ...*Entry) {
 	r := &Request{Entries: entries, isolating: true}
 	for _, e := range entries {
 		r.Bytes += e.Bytes
+		c.hold(e, 1)
 	}
 	c.suspects = append(c.suspects, r)
 }

@@ -2,6 +2,7 @@ package send
 
 import (
 	"slices"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/shard"
 )
@@ -11,6 +12,9 @@ import (
 type lane struct {
 	shard shard.Shard
 	delay backoff
+
+	held  int           // unsettled Kinesis records that may hold keys of this lane, see Core.hold
+	cycle time.Duration // from the making of a Kinesis record to its verdict, see Core.target
 
 	ready []*Entry // by first item
 	queue []*Item
@@ -74,5 +78,8 @@ func (l *lane) takeReady() {
 }
 
 func (l *lane) clear() {
-	l.ready, l.queue, l.bytes = nil, nil, 0
+	l.ready = nil
+	l.clearQueue()
 }
+
+func (l *lane) clearQueue() { l.queue, l.bytes = nil, 0 }

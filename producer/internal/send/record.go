@@ -92,6 +92,7 @@ type Entry struct {
 	low, high shard.HashKey
 	lane      string // the shard it is meant for
 	version   int64  // of the map that said so
+	made      time.Time
 
 	attempts []Attempt
 	tries    int
@@ -176,4 +177,5 @@ type Outcome struct {
 	Tries      int
 	MayExist   bool  // stored: may be there more than once; failed: may be there all the same
 	Err        error // nil: stored
+	Ruptures   bool  // others fail because of it until Told
 }

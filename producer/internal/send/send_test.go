@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	start      = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	errExpired = errors.New("expired")
-	errStopped = errors.New("stopped")
+	start          = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	errExpired     = errors.New("expired")
+	errStopped     = errors.New("stopped")
+	errPredecessor = errors.New("predecessor")
 )
 
 // harness drives a Core by hand.
@@ -41,7 +42,7 @@ func newHarness(t *testing.T, l Limits, shards int) *harness {
 	if l.BatchBytes == 0 {
 		l.BatchBytes = 5 << 20
 	}
-	h := &harness{T: t, Core: New(l, rand.New(rand.NewPCG(1, 1)), errExpired, errStopped), now: start}
+	h := &harness{T: t, Core: New(l, rand.New(rand.NewPCG(1, 1)), Errors{errExpired, errStopped, errPredecessor}), now: start}
 	h.setMap(nil, "s", shards)
 	return h
 }
@@ -334,5 +335,69 @@ func TestAStopSettlesWhatNobodyKnowsTheShardOfOnce(t *testing.T) {
 	}
 	if settled != 10 {
 		t.Errorf("%d records settled, want each of 10 once", settled)
+	}
+}
+
+func TestAggregatesGrowWithTheTimeOfACycle(t *testing.T) {
+	h := newHarness(t, Limits{Ordered: true, AggregateBytes: 10_000}, 1)
+	cycle := func(d time.Duration) int {
+		h.add(lower, 50_000, 100)
+		r := h.request()
+		h.none()
+		h.now = h.now.Add(d)
+		h.answer(r, stored(r))
+		return r.Entries[0].Bytes
+	}
+	if n := cycle(100 * time.Millisecond); n > 10_000 {
+		t.Errorf("the first has %d bytes", n)
+	}
+	if n := cycle(100 * time.Millisecond); n < 200_000 || n > 220_000 {
+		t.Errorf("%d bytes after a cycle of 100 ms: the shard takes 105,000 in that time", n)
+	}
+	for range 10 {
+		cycle(3 * time.Second)
+	}
+	if n := cycle(time.Millisecond); n < 1_000_000 || n > 1<<20 {
+		t.Errorf("%d bytes after cycles of 3 s", n)
+	}
+	for range 20 {
+		cycle(time.Millisecond)
+	}
+	if n := cycle(time.Millisecond); n > 20_000 {
+		t.Errorf("%d bytes after cycles of 1 ms", n)
+	}
+}
+
+// A split while a record of the parent is under way: what its children have to send waits for its verdict, and the rest does not.
+func TestALaneOfALaterMapWaitsForWhatMeetsItsHashKeys(t *testing.T) {
+	h := newHarness(t, Limits{Ordered: true, AggregateBytes: 10_000}, 2)
+	h.add(lower, 1, 100)
+	h.add(1<<62, 1, 100)
+	r := h.request() // of s0
+	h.add(lower, 1, 100)
+	h.add(1<<62, 1, 100)
+	h.add(upper, 1, 100)
+	old := h.Shards()
+	h.setMap(old, "t", 4)
+	other := h.request()
+	if len(other.Entries) != 1 || other.Entries[0].lane != "t2" {
+		t.Fatalf("%d entries, the first for %s", len(other.Entries), other.Entries[0].lane)
+	}
+	h.none()
+	h.answer(r, Reply{Results: []Result{{Shard: "unheard-of", Sequence: "1"}}})
+	h.none() // it may have to be sent again
+	old = h.Shards()
+	h.setMap(old, "u", 8)
+	h.none()
+	h.answer(other, stored(other))
+	h.Refuse(errors.New("denied"), &h.step)
+	next := h.request()
+	for _, e := range next.Entries {
+		if len(e.Items) != 1 || e.Items[0].Seq < 3 || e.Items[0].Seq > 4 {
+			t.Errorf("%d items from %d", len(e.Items), e.Items[0].Seq)
+		}
+	}
+	if len(next.Entries) != 2 {
+		t.Errorf("%d entries", len(next.Entries))
 	}
 }
