@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
@@ -22,14 +23,30 @@ func (t *Tenure) Lease() Lease {
 	return t.k.m.row
 }
 
-// Start returns the checkpoint that stood in the row when the lease was acquired: where to begin.
-func (t *Tenure) Start() checkpoint.Checkpoint { return t.k.start }
+// Start returns where this call of serve begins: the checkpoint that stood in the row when the lease was acquired, or, if serve is called again, the last
+// position that was stored or marked since.
+func (t *Tenure) Start() checkpoint.Checkpoint {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.k.start
+}
 
 // Token returns the fencing token of this tenure.
 func (t *Tenure) Token() Token { return t.k.token }
 
-// Leaving is closed when the lease should be given back: finish what was begun, then return from serve.
-func (t *Tenure) Leaving() <-chan struct{} { return t.k.leaving }
+// Leaving is closed when the lease should be given away: finish what was begun, then return from serve. Each call of serve has a channel of its own.
+func (t *Tenure) Leaving() <-chan struct{} { return t.k.leave() }
+
+// Moving tells why Leaving is closed: true means that another worker asks for the lease, and waits until by for serve to return; false that this one stops,
+// or that Leaving is not closed. After by the lease is kept, and serve is called again once it has returned.
+func (t *Tenure) Moving() (by time.Time, moving bool) {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	if !t.k.moving || t.k.stopping {
+		return time.Time{}, false
+	}
+	return t.k.moveBy, true
+}
 
 // Admit is the only way to user code. The goroutine that is about to call it asks immediately before the call, with nothing that blocks in between: nil
 // means that the lease is held at this moment. It is asked once for every call, a repeated one included.
