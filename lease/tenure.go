@@ -13,7 +13,7 @@ import (
 // same lease, even by the same worker, is another value, and everything here answers [ErrLost] from then on. Safe for concurrent use.
 type Tenure struct{ k *keeper }
 
-// ErrLeaving is answered by Gate when the lease should be given back while it waits.
+// ErrLeaving is answered by Gate when the lease should be given away while it waits.
 var ErrLeaving = errors.New("lease: asked to leave")
 
 // Lease returns the row as this worker last knew it to stand in the table.
@@ -89,7 +89,7 @@ func (t *Tenure) Pass(p checkpoint.Position) {
 	t.k.m.pass(p)
 }
 
-// Mark says that everything up to p is processed. p is stored with the next renewal, and at the latest when the lease is given back; no request is
+// Mark says that everything up to p is processed. p is stored with the next renewal, and at the latest when the lease is given away; no request is
 // made for it. Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards.
 func (t *Tenure) Mark(p checkpoint.Position) error {
 	t.k.mu.Lock()
