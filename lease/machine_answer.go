@@ -159,10 +159,10 @@ func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effec
 	}
 	m.from = t0
 	m.acknowledge(e)
+	m.hear(now, e)
 	if m.phase != held {
 		return
 	}
-	m.hear(now, e)
 	m.judge(now, e)
 	if m.phase == over {
 		// The answer came too late to be worth anything. A lease that was never believed in was never acquired.

@@ -174,9 +174,9 @@ func (v view) bound(l Lease) string {
 	return l.Owner
 }
 
-// balance chooses up to n of the movable leases to ask for. It aims at shares that differ by one at most: those who have most keep the larger shares, so
-// that nobody moves what need not move, and workers that see the same rows agree on who gives and who gets. load has everybody's leases, those on their way
-// counted where they go; at rest there is nothing to choose.
+// balance chooses up to n leases to ask for. It aims at shares that differ by one at most: those who have most keep the larger shares, so that nobody moves
+// what need not move; at rest there is nothing to choose. load has everybody's leases, those on their way counted where they go. Who gets which is settled for
+// all workers at once, so that those who see the same rows do not ask for the same.
 func balance(v view, movable []Lease, load map[string]int, active, n int) []Lease {
 	workers := slices.SortedFunc(maps.Keys(load), func(a, b string) int { return cmp.Or(load[b]-load[a], strings.Compare(a, b)) })
 	spare := make(map[string]int, len(workers))
@@ -187,26 +187,29 @@ func balance(v view, movable []Lease, load map[string]int, active, n int) []Leas
 		}
 		spare[w] = load[w] - target
 	}
-	n = min(n, -spare[v.me])
-	byWeight(v, movable)
+	if min(n, -spare[v.me]) <= 0 {
+		return nil
+	}
+	takers := slices.DeleteFunc(workers, func(w string) bool { return spare[w] >= 0 })
+	slices.SortFunc(movable, func(a, b Lease) int {
+		return cmp.Or(cmp.Compare(rendezvous(a.Key, a.Owner), rendezvous(b.Key, b.Owner)), strings.Compare(a.Key, b.Key))
+	})
 	var ask []Lease
 	for _, l := range movable {
-		if len(ask) >= n {
-			break
+		if spare[l.Owner] <= 0 || len(takers) == 0 || len(ask) == n {
+			continue
 		}
-		if spare[l.Owner] > 0 {
-			spare[l.Owner]--
+		spare[l.Owner]--
+		to := takers[0]
+		takers = takers[1:]
+		if spare[to]++; spare[to] < 0 {
+			takers = append(takers, to) // its next one after the others had theirs
+		}
+		if to == v.me {
 			ask = append(ask, l)
 		}
 	}
 	return ask
-}
-
-// byWeight sorts leases by their weight for this worker.
-func byWeight(v view, leases []Lease) {
-	slices.SortFunc(leases, func(a, b Lease) int {
-		return cmp.Or(cmp.Compare(rendezvous(b.Key, v.me), rendezvous(a.Key, v.me)), strings.Compare(a.Key, b.Key))
-	})
 }
 
 // choose picks up to n of the free leases, and up to most if more of them have been free for too long: a worker that counts in the shares may be unable
