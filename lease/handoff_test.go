@@ -533,6 +533,22 @@ func TestPlanDoesNotAskForEverything(t *testing.T) {
 	}
 }
 
+func TestWhatWasGivenIsClaimedAtOnce(t *testing.T) {
+	t.Parallel()
+	rows := fleetOf(8, 1)
+	v := settled("a", rows)
+	for _, r := range rows[1:8] {
+		delete(v.held, r.Key)
+	}
+	if p := makePlan(v); len(p.take) != 7 || len(p.spare) != 0 || len(p.ask) != 0 {
+		t.Errorf("claims %v of 7, whatever its share and its bite; gives back %v", keysOf(p.take), keysOf(p.spare))
+	}
+	v.max = 3
+	if p := makePlan(v); len(p.take) != 2 || len(p.spare) != 5 {
+		t.Errorf("claims %v, gives back %v: want as many as MaxLeases lets it hold", keysOf(p.take), keysOf(p.spare))
+	}
+}
+
 func TestAChangeOfOwnerIsSettledAfterThreeLooks(t *testing.T) {
 	t.Parallel()
 	var o observer
