@@ -59,9 +59,7 @@ func (c *Coordinator) ask(ctx context.Context, l Lease, r *running) {
 	c.mu.Lock()
 	c.asks[l.Key] = true
 	c.mu.Unlock()
-	r.asks.Add(1)
-	go func() {
-		defer r.asks.Done()
+	r.asks.Go(func() {
 		declined := c.negotiate(ctx, l, r)
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -69,7 +67,7 @@ func (c *Coordinator) ask(ctx context.Context, l Lease, r *running) {
 		if declined {
 			c.rests[l.Key] = c.clock.now().mono + c.cfg.HandoffTimeout
 		}
-	}()
+	})
 }
 
 // negotiate leads one request to its end, and reports whether the same owner is better left alone for a while.
