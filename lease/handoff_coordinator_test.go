@@ -454,7 +454,7 @@ func TestAWorkerThatStopsTakesItsRequestsBack(t *testing.T) {
 	})
 }
 
-// The receiver of a directed release stops, and has not said so yet.
+// A gift may be on its way to a worker that stops.
 func TestAWorkerThatStopsPassesOnWhatItIsGiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := table(t, rows(6)...)
@@ -476,8 +476,13 @@ func TestAWorkerThatStopsPassesOnWhatItIsGiven(t *testing.T) {
 		}()
 		time.Sleep(10 * time.Millisecond)
 		all[0].quit()
-		if n := owners(t, s)[all[1].Owner()]; n != 3 {
-			t.Fatalf("b has %d, want its own two and one more", n)
+		if n := owners(t, s)[all[1].Owner()]; n != 2 {
+			t.Fatalf("b has %d, want its own two: it has said that it stops", n)
+		}
+		late := leaseAt("s99", at(1))
+		late.Owner, late.Speaks = all[1].Owner(), all[1].Owner()
+		if err := s.Create(t.Context(), late); err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(renewal)
 		marked := 0
@@ -491,14 +496,43 @@ func TestAWorkerThatStopsPassesOnWhatItIsGiven(t *testing.T) {
 		}
 		<-slow
 		time.Sleep(lookMax)
-		if n := owners(t, s)[all[2].Owner()]; n != 6 {
-			t.Errorf("the last worker has %d of 6, %v", n, owners(t, s))
+		if n := owners(t, s)[all[2].Owner()]; n != 7 {
+			t.Errorf("the last worker has %d of 7, %v", n, owners(t, s))
 		}
 		all[2].quit()
-		if n := owners(t, s)[""]; n != 6 {
-			t.Errorf("%d of 6 are free when nobody is left", n)
+		if n := owners(t, s)[""]; n != 7 {
+			t.Errorf("%d of 7 are free when nobody is left", n)
 		}
 	})
+}
+
+// A fleet that is stopped as a whole leaves everything free for the next one.
+func TestWorkersThatStopTogetherGiveEachOtherNothing(t *testing.T) {
+	for name, apart := range map[string]time.Duration{"at once": 0, "almost": 70 * time.Millisecond, "one by one": 700 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := table(t, rows(12)...)
+				var all []*worker
+				for i := range 4 {
+					all = append(all, run(t, fmt.Sprint("w", i), s, hold))
+				}
+				time.Sleep(time.Minute)
+				for i, w := range all {
+					go func() {
+						time.Sleep(time.Duration(i) * apart)
+						w.quit()
+					}()
+				}
+				for _, w := range all {
+					<-w.done
+				}
+				synctest.Wait()
+				if n := owners(t, s)[""]; n != 12 {
+					t.Errorf("%d of 12 leases are free: %v", n, owners(t, s))
+				}
+			})
+		})
+	}
 }
 
 func TestHandoffTimeoutIsValidated(t *testing.T) {

@@ -351,7 +351,9 @@ func TestALateGiveAndANewTakeExcludeEachOther(t *testing.T) {
 func TestAWorkerThatStopsTakesItsMarkAway(t *testing.T) {
 	t.Parallel()
 	m := holding(t)
-	m.muted = true
+	if e, ok := m.mute(at(1), false); e.write != nil || !ok {
+		t.Fatalf("%+v: it rides on the next renewal", e)
+	}
 	w := m.tick(at(testRenew)).write
 	if w.set.Speaks == nil || *w.set.Speaks != "" {
 		t.Fatalf("%+v", w.set)
@@ -359,6 +361,22 @@ func TestAWorkerThatStopsTakesItsMarkAway(t *testing.T) {
 	m.answered(at(testRenew), w.set.Apply(m.row))
 	if w = m.tick(at(2 * testRenew)).write; w.set.Speaks != nil {
 		t.Errorf("%+v: it is gone already", w.set)
+	}
+
+	m = holding(t)
+	e, _ := m.mute(at(1), true)
+	if e.write == nil || e.write.purpose != forRenewal || *e.write.set.Speaks != "" {
+		t.Fatalf("%+v: want it announced at once", e)
+	}
+	m.unanswered(at(2))
+	if w = m.tick(at(2 + testRetry)).write; w == nil || *w.set.Speaks != "" {
+		t.Fatal("an announcement without an answer is not repeated")
+	}
+	if e = m.answered(at(3+testRetry), w.set.Apply(m.row)); e.write != nil {
+		t.Errorf("%+v: it was announced", e.write)
+	}
+	if _, ok := m.mute(at(4+testRetry), true); ok {
+		t.Error("there is no mark to take out")
 	}
 }
 
@@ -671,10 +689,11 @@ func TestTheHeirIsTheLeastLoadedThenTheNewest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.succession = succession{reached: true, known: true, at: c.clock.now().mono, peers: []peer{{"old", 2, 0}, {"new", 2, 9}, {"full", 4, 20}}}
+	others := observer{owners: map[string]time.Duration{"old": 0}}
+	c.succession = succession{seen: others, since: -heard, reached: true, known: true, at: c.clock.now().mono, peers: []peer{{"old", 2, 0}, {"new", 2, 9}, {"full", 4, 20}}}
 	var got []string
 	for i := range 5 {
-		got = append(got, c.heir(t.Context(), fmt.Sprint("s", i)))
+		got = append(got, c.heir(t.Context(), fmt.Sprint("s", i), heard))
 	}
 	if want := []string{"new", "old", "new", "old", "full"}; !slices.Equal(got, want) && !slices.Equal(got[:4], want[:4]) {
 		t.Errorf("heirs %v, want %v", got, want)
@@ -683,7 +702,7 @@ func TestTheHeirIsTheLeastLoadedThenTheNewest(t *testing.T) {
 		t.Errorf("the fifth goes to %s: want the newest of three equals", got[4])
 	}
 	c.succession.reached = false
-	if to := c.heir(t.Context(), "s"); to != "" {
+	if to := c.heir(t.Context(), "s", 0); to != "" {
 		t.Errorf("%q is given a lease by a worker that cannot see the table", to)
 	}
 }

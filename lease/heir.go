@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kinesiskit/kinesiskit/internal/retry"
 )
 
 // peer is another worker that a lease may be given to.
@@ -49,23 +51,46 @@ type succession struct {
 	known   bool          // there was one
 	asking  chan struct{} // closed at the end of the survey under way; nil without one
 	reached bool          // the last look succeeded
+	stops   bool          // this worker does
+	since   time.Duration // and did so then, monotonic
+}
+
+// heard is how long a worker that stops waits before it chooses heirs. Others that stop in the same instant have announced it by then, and nobody gives
+// leases to somebody who is about to go. The row that announces it stays for twice as long.
+const heard = 100 * time.Millisecond
+
+// alone reports whether the last look showed no other worker.
+func (s *succession) alone(me string) bool {
+	for owner := range s.seen.owners {
+		if owner != "" && owner != me {
+			return false
+		}
+	}
+	return true
 }
 
 // heir chooses who gets a lease of a worker that stops: the one with the least, among equals the newest, since a fleet that is replaced worker by worker
-// stops its oldest next. Without one, or if the table does not answer, the lease goes to nobody.
-func (c *Coordinator) heir(ctx context.Context, key string) string {
+// stops its oldest next. Without one, or if the table does not answer, the lease goes to nobody. It answers when wait has passed since the stop began.
+func (c *Coordinator) heir(ctx context.Context, key string, wait time.Duration) string {
 	for {
 		c.mu.Lock()
 		s := &c.succession
 		now := c.clock.now().mono
 		switch {
-		case !s.reached:
+		case !s.reached || s.alone(c.owner):
 			c.mu.Unlock()
 			return ""
-		case s.asking != nil:
-			wait := s.asking
+		case now < s.since+wait:
+			left := s.since + wait - now
 			c.mu.Unlock()
-			<-wait
+			if retry.Sleep(ctx, left) != nil {
+				return ""
+			}
+			continue
+		case s.asking != nil:
+			survey := s.asking
+			c.mu.Unlock()
+			<-survey
 			continue
 		case !s.known || now-s.at > soon:
 			s.asking = make(chan struct{})
@@ -91,7 +116,7 @@ func (c *Coordinator) heir(ctx context.Context, key string) string {
 
 // survey looks once who is there.
 func (c *Coordinator) survey(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(c.cfg.RequestTimeout, releaseTime/2)) // a hard stop grants no more than twice that
 	defer cancel()
 	issued := c.clock.now()
 	rows, _, err := readAll(ctx, c.store)
@@ -125,7 +150,7 @@ func (c *Coordinator) passOn(ctx context.Context) {
 	}
 	for _, l := range rows {
 		if l.Owner == c.owner && !l.Ended() && !slices.Contains(left, l.Key) {
-			c.disown(ctx, l, c.heir(ctx, l.Key))
+			c.disown(ctx, l, c.heir(ctx, l.Key, 0))
 		}
 	}
 }

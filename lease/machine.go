@@ -53,6 +53,7 @@ type machine struct {
 	heard    time.Duration // when the request was heard, on the monotonic clock
 	declined string        // whose request is still to be taken out of the row
 	muted    bool          // the worker stops: nobody should ask it for the lease, nor give it another one
+	announce bool          // and this row is to say so at once
 	heir     string        // who gets the lease from a release if nobody asks; "": nobody
 }
 
@@ -241,7 +242,7 @@ func (m *machine) wake() (time.Duration, bool) {
 
 // urgent reports whether a write is due before the next renewal.
 func (m *machine) urgent() bool {
-	return m.doubt || len(m.waits) > 0 || len(m.children) > 0 || m.ending || m.releasing
+	return m.doubt || m.announce && m.row.Speaks != "" || len(m.waits) > 0 || len(m.children) > 0 || m.ending || m.releasing
 }
 
 // next emits the write that is due, if one is and none is in flight.

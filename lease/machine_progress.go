@@ -114,6 +114,17 @@ func (m *machine) release(now instant) (e effects) {
 	return e
 }
 
+// mute takes the worker's mark out of the row: with the next renewal, or, to announce it, with one of its own. It reports whether there is a row to do so.
+func (m *machine) mute(now instant, announce bool) (e effects, ok bool) {
+	m.judge(now, &e)
+	m.muted = true
+	if ok = m.phase == held && m.row.Speaks != ""; ok && announce {
+		m.announce = true
+		m.next(now, &e)
+	}
+	return e, ok
+}
+
 // target is the position the next write should leave in the row.
 func (m *machine) target() checkpoint.Position {
 	p := m.row.Checkpoint.Position

@@ -172,7 +172,9 @@ const soon = 600 * time.Millisecond
 
 // interval bounds the pause between two looks at a fleet at rest: what a take-over costs on top of FailoverTime, and how long a lease that a stopping
 // worker has given away waits for its new owner.
-func (c *Coordinator) interval() time.Duration { return min(2*time.Second, c.cfg.FailoverTime/5) }
+func (c *Coordinator) interval() time.Duration {
+	return min(1800*time.Millisecond, c.cfg.FailoverTime/5)
+}
 
 // rest spreads d over 5/6 to 1 of itself.
 func (c *Coordinator) rest(d time.Duration) time.Duration {

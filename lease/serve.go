@@ -30,8 +30,8 @@ func (k *keeper) serve(ctx context.Context) {
 // although nobody asked it to leave. The question and the release are one step, so that a request cannot be taken back in between.
 func (k *keeper) proceed(ctx context.Context, done bool) (again bool) {
 	heir := ""
-	if k.needsHeir() {
-		heir = k.c.heir(k.r.io, k.key)
+	if wait, needed := k.needsHeir(); needed {
+		heir = k.c.heir(k.r.io, k.key, wait)
 	}
 	k.do(func(now instant) effects {
 		if again = !done && !k.stopping && ctx.Err() == nil && k.m.stays(); !again {
@@ -78,14 +78,19 @@ func (k *keeper) leave() <-chan struct{} {
 	return k.leaving
 }
 
-// stop asks the code that serves the lease to finish, for good.
-func (k *keeper) stop() {
-	k.ask(func() {
-		k.stopping = true
-		if k.m != nil { // else it has not begun, and will be given away as it is
-			k.m.muted = true
-		}
-	})
+// stop asks the code that serves the lease to finish, for good. With announce the row says so at once, if there is one to say it; that is what is answered.
+func (k *keeper) stop(announce bool) (announced bool) {
+	k.ask(func() { k.stopping = true })
+	k.mu.Lock()
+	begun := k.m != nil // else it will be given away as it is
+	k.mu.Unlock()
+	if begun {
+		k.do(func(now instant) (e effects) {
+			e, announced = k.m.mute(now, announce)
+			return e
+		})
+	}
+	return announced
 }
 
 // move asks it to finish because another worker asks for the lease. Whether it is given is decided when the code has returned.
@@ -111,11 +116,14 @@ func (k *keeper) isLeaving() bool {
 	return k.stopping || k.moving
 }
 
-// needsHeir reports whether the lease is to be given away although nobody asks for it.
-func (k *keeper) needsHeir() bool {
+// needsHeir reports whether the lease is to be given away although nobody asks for it, and how long after the stop began.
+func (k *keeper) needsHeir() (wait time.Duration, needed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.stopping && k.m.stays()
+	if wait = heard; k.m.announce {
+		wait = 2 * heard
+	}
+	return wait, k.stopping && k.m.stays()
 }
 
 // asked follows a request for the lease that was heard.

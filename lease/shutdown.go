@@ -33,13 +33,17 @@ func (c *Coordinator) Shutdown(ctx context.Context) error {
 func (c *Coordinator) shut(ctx context.Context) error {
 	c.mu.Lock()
 	c.stopping = true
+	if !c.succession.stops {
+		c.succession.stops, c.succession.since = true, c.clock.now().mono
+	}
 	if c.stopWatch != nil {
 		c.stopWatch()
 	}
 	c.mu.Unlock()
 	ks := c.holding()
+	announced := false
 	for _, k := range ks {
-		k.stop()
+		announced = k.stop(!announced) || announced
 	}
 	if c.await(ctx, ks) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
@@ -62,8 +63,15 @@ func (p *proc) die() {
 func (p *proc) leave() {
 	p.leaving = true
 	p.h.w.note("leave", p.owner, 0, 0)
-	for _, k := range p.keeps {
-		k.m.muted = true
+	announced := false
+	for _, key := range slices.Sorted(maps.Keys(p.keeps)) {
+		k := p.keeps[key]
+		k.do(func(now instant) (e effects) {
+			var ok bool
+			e, ok = k.m.mute(now, !announced)
+			announced = announced || ok
+			return e
+		})
 	}
 	p.maybeGone()
 }
