@@ -51,7 +51,7 @@ func TestARequestIsHeardIfItIsForThisOwner(t *testing.T) {
 	} {
 		m, w := renewing(t)
 		e := m.answered(at(testRenew), withRequest(w.set.Apply(m.row), c.by, c.of))
-		if e.asked != c.heard || (m.request != "") != c.heard || m.stays() == c.heard {
+		if e.asked != c.heard || (m.request != "") != c.heard || m.stays(at(testRenew)) == c.heard {
 			t.Errorf("%s: asked %v, request %q, want heard %v", name, e.asked, m.request, c.heard)
 		}
 		if e := m.tick(at(2 * testRenew)); e.write == nil || e.write.set.Owner != nil || e.asked {
@@ -100,7 +100,7 @@ func TestBeliefIsOverWhenAGiveIsEmitted(t *testing.T) {
 		if _, err := m.admit(at(now), pos(8)); !errors.Is(err, ErrLost) {
 			t.Fatalf("admit %s: %v", when, err)
 		}
-		if m.stays() {
+		if m.stays(at(now)) {
 			t.Fatalf("%s: user code would be called again", when)
 		}
 	}
@@ -173,10 +173,20 @@ func TestARequestIsDeclinedWhenUserCodeTakesTooLong(t *testing.T) {
 			m.answered(at(now), e.write.set.Apply(m.row))
 		}
 	}
-	if m.request != "" || m.declined != "you" && m.row.AskedBy != "" || !m.stays() {
+	if m.request != "" || m.declined != "you" && m.row.AskedBy != "" || !m.stays(at(now)) {
 		t.Fatalf("at %v: request %q, declined %q", now, m.request, m.declined)
 	}
 	mustAdmit(t, m, at(now), pos(10))
+
+	// It is too late at the moment at which the time is over, whether or not anybody woke up before.
+	m = asked(t)
+	m.from = at(testRenew + testHandoff)
+	if m.stays(at(testRenew + testHandoff - 1)) {
+		t.Fatal("a request that is open leaves the lease here")
+	}
+	if !m.stays(at(testRenew + testHandoff)) {
+		t.Fatal("a request is honoured after its time")
+	}
 
 	// The removal rides on the renewal; one without an answer is repeated with it.
 	m = asked(t)
@@ -210,7 +220,7 @@ func TestARequestThatIsTakenBackLeavesTheLease(t *testing.T) {
 	m := asked(t)
 	w := m.tick(at(2 * testRenew)).write
 	e := m.answered(at(2*testRenew), withRequest(w.set.Apply(m.row), "", ""))
-	if e.asked || m.request != "" || !m.stays() {
+	if e.asked || m.request != "" || !m.stays(at(2*testRenew)) {
 		t.Fatalf("%+v, request %q", e, m.request)
 	}
 	mustAdmit(t, m, at(2*testRenew), pos(10))

@@ -31,7 +31,10 @@ func (m *machine) impatient(now instant) bool {
 func (m *machine) decline() { m.declined, m.request = m.request, "" }
 
 // stays reports whether the tenure goes on although user code has returned because it was asked to leave: the request is gone.
-func (m *machine) stays() bool {
+func (m *machine) stays(now instant) bool {
+	if m.impatient(now) {
+		m.decline()
+	}
 	return m.phase == held && m.request == "" && !m.ending && !m.releasing
 }
 

@@ -34,7 +34,7 @@ func (k *keeper) proceed(ctx context.Context, done bool) (again bool) {
 		heir = k.c.heir(k.r.io, k.key, wait)
 	}
 	k.do(func(now instant) effects {
-		if again = !done && !k.stopping && ctx.Err() == nil && k.m.stays(); !again {
+		if again = !done && !k.stopping && ctx.Err() == nil && k.m.stays(now); !again {
 			k.serving = false
 			k.m.heir = heir
 			return k.m.release(now)
@@ -123,7 +123,7 @@ func (k *keeper) needsHeir() (wait time.Duration, needed bool) {
 	if wait = heard; k.m.announce {
 		wait = 2 * heard
 	}
-	return wait, k.stopping && k.m.stays()
+	return wait, k.stopping && k.m.stays(k.c.clock.now())
 }
 
 // asked follows a request for the lease that was heard.

@@ -39,9 +39,9 @@ func (c *Coordinator) shut(ctx context.Context) error {
 	if c.stopWatch != nil {
 		c.stopWatch()
 	}
+	announced := c.succession.alone(c.owner) // then there is nobody to hear it
 	c.mu.Unlock()
 	ks := c.holding()
-	announced := false
 	for _, k := range ks {
 		announced = k.stop(!announced) || announced
 	}

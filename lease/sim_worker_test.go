@@ -639,7 +639,7 @@ func (u *simUser) ret() {
 	}
 	again := false
 	k.do(func(now instant) effects {
-		if again = k.moving && !u.cancelled && !k.p.leaving && k.m.stays(); again {
+		if again = k.moving && !u.cancelled && !k.p.leaving && k.m.stays(now); again {
 			k.moving, k.handed = false, -1
 			return effects{}
 		}
