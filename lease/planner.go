@@ -191,6 +191,7 @@ func balance(v view, movable []Lease, load map[string]int, active, n int) []Leas
 		return nil
 	}
 	takers := slices.DeleteFunc(workers, func(w string) bool { return spare[w] >= 0 })
+	movable = slices.DeleteFunc(movable, func(l Lease) bool { return spare[l.Owner] <= 0 })
 	slices.SortFunc(movable, func(a, b Lease) int {
 		return cmp.Or(cmp.Compare(rendezvous(a.Key, a.Owner), rendezvous(b.Key, b.Owner)), strings.Compare(a.Key, b.Key))
 	})
