@@ -19,7 +19,8 @@ type Config struct {
 	// Stream is what to read: a name, or an ARN, which may be another account's. Required.
 	Stream string
 
-	// Worker is this process in logs and, with a suffix for each start, as the owner of leases. At most 128 bytes. Default: the host's name.
+	// Worker is this process in logs and, with a suffix for each start, as the owner of leases. At most 64 bytes. Default: the host's name, or
+	// the first 64 bytes of it.
 	Worker string
 
 	Polling Polling
@@ -42,7 +43,7 @@ type Polling struct {
 const (
 	maxRecords      = 10_000 // AWS limit of GetRecords
 	maxPollInterval = 4 * time.Minute
-	maxWorker       = 128 // keeps a lease's row within one write unit
+	maxWorker       = 64 // keeps a lease's row within one write unit
 )
 
 // Stream names and ARNs as Kinesis accepts them.
@@ -139,5 +140,5 @@ func hostName() string {
 	if err != nil || name == "" {
 		return "worker"
 	}
-	return name
+	return name[:min(len(name), maxWorker)]
 }

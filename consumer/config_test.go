@@ -57,7 +57,7 @@ func TestEveryViolationOfTheConfigurationIsNamed(t *testing.T) {
 		}), "Stream"},
 		"space":            {good(func(c *consumer.Config) { c.Stream = "or ders" }), "Stream"},
 		"long":             {good(func(c *consumer.Config) { c.Stream = strings.Repeat("x", 129) }), "Stream"},
-		"long worker":      {good(func(c *consumer.Config) { c.Worker = strings.Repeat("x", 129) }), "Worker"},
+		"long worker":      {good(func(c *consumer.Config) { c.Worker = strings.Repeat("x", 65) }), "Worker"},
 		"too many records": {good(func(c *consumer.Config) { c.Polling.MaxRecords = 10_001 }), "Polling.MaxRecords"},
 		"negative records": {good(func(c *consumer.Config) { c.Polling.MaxRecords = -1 }), "Polling.MaxRecords"},
 		"max interval":     {good(func(c *consumer.Config) { c.Polling.MaxInterval = 5 * time.Minute }), "Polling.MaxInterval"},

@@ -28,7 +28,8 @@
 //
 // The table has a row for each shard, its lease: who holds it, and the position up to which the shard is done. A worker takes leases that nobody holds
 // until it has its share, and writes each of its rows every few seconds (a renewal); a row that stands still for Config.Lease.FailoverTime belongs
-// to a worker that died, and is taken by another. For each lease that it holds, a worker fetches pages of records from the shard, one at a time, hands
+// to a worker that died, and is taken by another. A worker that joins asks the others for its share, and one that stops gives its shards away: the old owner
+// finishes what it was handed, Flush is called, and the new owner begins at exactly that position. For each lease that it holds, a worker fetches pages of records from the shard, one at a time, hands
 // them to your code and notes how far it came. When a shard has been closed by a split or merge and all of it is done, the worker makes rows for its
 // children and marks its own as finished (SHARD_END); a child is begun when all its parents are finished.
 //
@@ -49,7 +50,8 @@
 // At least once. Every record that was acknowledged to its producer, and is still within the stream's retention when its shard is read, is handed to
 // your code; and no position is stored that lies behind a record before your code returned nil for it, or, with PerShard, before it was handed over and
 // your code stored the position itself. After a crash, records since the stored position come again: with Each and Batches those of one
-// renewal interval, and those of the call that was under way.
+// renewal interval, and those of the call that was under way. When a shard moves between running workers, or its worker stops, nothing comes again, as
+// long as your code returns in time (and Flush, with PerShard, returned nil).
 //
 // In order. Records of one shard come in their order, and a shard's children come after the shard. So records with one partition key come in the order
 // in which Kinesis stored them. A record whose processing fails is tried again, with growing pauses, for as long as it takes; nothing of its shard
@@ -71,7 +73,7 @@
 //	Shutdown(ctx)          the stop; its end is the hard stop: your contexts end with cause ErrStopped, releases get two seconds more
 //	Process, open, Each's  ends with cause lease.ErrLost before another owner may start, with ErrStopped at a hard stop; not when a graceful stop begins
 //	and Batches' functions
-//	Flush                  the same, and at a stop what is left of its time
+//	Flush                  the same, and what is left of the time: of ShutdownTimeout at a stop, of Config.Lease.HandoffTimeout when the shard moves
 //	Close                  its own five seconds; nothing can be stored any more
 //	Shard.Checkpoint(ctx)  the wait; a write that is on its way may still be stored
 //

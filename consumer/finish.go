@@ -83,9 +83,9 @@ func (s *session) flushEnded(ctx, stay context.Context) error {
 	}
 }
 
-// flushStopping asks the processor, once, to finish what it holds back, and lets the release of the lease store what it confirms. The error is why
-// nothing is stored.
-func (s *session) flushStopping(ctx context.Context) error {
+// flushLeaving asks the processor, once, to finish what it holds back, and lets the write that gives the lease away store what it confirms. The error is
+// why nothing is stored.
+func (s *session) flushLeaving(ctx context.Context) error {
 	if s.processor == nil {
 		return nil
 	}
@@ -93,16 +93,10 @@ func (s *session) flushStopping(ctx context.Context) error {
 		return s.unflushed // it was asked at the shard's end, and failed: no further attempt
 	}
 	s.view.enter(Flushing)
-	s.c.mu.Lock()
-	by := s.c.drainBy
-	s.c.mu.Unlock()
-	bounded, cancel := ctx, context.CancelFunc(func() {})
-	if !by.IsZero() {
-		bounded, cancel = context.WithDeadlineCause(ctx, by, ErrStopped)
-	}
+	bounded, why, cancel := s.leaving(ctx)
 	defer cancel()
 	try := s.newTry()
-	admitted, err := s.flush(bounded, Stopping, try)
+	admitted, err := s.flush(bounded, why, try)
 	switch {
 	case !admitted:
 		return err
@@ -116,6 +110,25 @@ func (s *session) flushStopping(ctx context.Context) error {
 		return nil
 	}
 	return s.mark(s.accepted)
+}
+
+// leaving returns why the shard is left, and the context that says for how long it may take.
+func (s *session) leaving(ctx context.Context) (context.Context, Reason, context.CancelFunc) {
+	if by, moving := s.tenure.Moving(); moving {
+		if !time.Now().Before(by) {
+			return ctx, Moving, func() {} // the shard stays: there is no hurry
+		}
+		bounded, cancel := context.WithDeadline(ctx, by)
+		return bounded, Moving, cancel
+	}
+	s.c.mu.Lock()
+	by := s.c.drainBy
+	s.c.mu.Unlock()
+	if by.IsZero() {
+		return ctx, Stopping, func() {}
+	}
+	bounded, cancel := context.WithDeadlineCause(ctx, by, ErrStopped)
+	return bounded, Stopping, cancel
 }
 
 func (s *session) flush(ctx context.Context, why Reason, t *try) (admitted bool, err error) {

@@ -53,8 +53,8 @@ type Processor interface {
 	// Process returned nil for, and the consumer stores that: the position when it stops, SHARD_END at the end of the shard.
 	//
 	// After an error at the end of the shard Flush is called again after a backoff, for as long as it takes: until it returns nil the shard's
-	// children are not read by anyone. When the consumer stops there is one call: after an error the next owner continues at the stored position.
-	// ctx ends with what is left of the time for the stop.
+	// children are not read by anyone. When the shard moves or the consumer stops there is one call: after an error the next owner continues at the
+	// stored position. ctx ends with what is left of the time for the stop, or of Config.Lease.HandoffTimeout for a move.
 	Flush(ctx context.Context, why Reason) error
 
 	// Close is the last call, exactly once for every Processor that open returned. cause is nil if the last Flush returned nil, else why the shard
@@ -68,6 +68,9 @@ type Reason int
 const (
 	// ShardEnded: a split or merge has closed the shard, and all of it was delivered.
 	ShardEnded Reason = iota + 1
+	// Moving: another worker takes the shard over in good order. If Flush takes longer than Config.Lease.HandoffTimeout since that was asked, the shard
+	// stays here, with a new Processor.
+	Moving
 	// Stopping: this consumer shuts down.
 	Stopping
 )
@@ -77,6 +80,8 @@ func (r Reason) String() string {
 	switch r {
 	case ShardEnded:
 		return "shard ended"
+	case Moving:
+		return "moving"
 	case Stopping:
 		return "stopping"
 	default:

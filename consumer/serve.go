@@ -17,7 +17,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// errLeaving ends what a session does because the shard is to be given back in good order.
+// errLeaving ends what a session does because the shard is to be given away in good order.
 var errLeaving = errors.New("consumer: leaving the shard")
 
 // errUnservable: rows that KCL writes for an application that starts at the tip or at a time.
@@ -26,7 +26,7 @@ var errUnservable = errors.New("consumer: the stored position cannot be started 
 // session is one time of holding one shard. Its methods run on one goroutine, except health.
 //
 // Two contexts go through it. ctx is the tenure's, and your code's: it ends when the shard is lost, or at a hard stop. stay is shorter: it ends as soon
-// as the shard is to be given back, and everything that only waits or reads runs under it.
+// as the shard is to be given away, and everything that only waits or reads runs under it.
 type session struct {
 	c      *Consumer
 	tenure *lease.Tenure
@@ -38,14 +38,15 @@ type session struct {
 	unpacker  *unpacker
 	processor Processor           // nil with Each and Batches
 	accepted  checkpoint.Position // the processor returned nil for everything up to here
-	unflushed error               // of a Flush(ShardEnded) that was not repeated because the consumer stops
+	unflushed error               // of a Flush(ShardEnded) that was not repeated because the shard is left
 
 	warnedCorrupt, warnedOutside bool
 }
 
 func (s *session) id() string { return s.tenure.Lease().Key }
 
-// serve is what the coordinator calls for each lease. Its nil gives the lease back; with an error the coordinator calls it again, if it still can.
+// serve is what the coordinator calls for each lease. Its nil gives the lease away; with an error, or if it was asked to leave for nothing, the coordinator
+// calls it again, if it still can.
 func (c *Consumer) serve(ctx context.Context, t *lease.Tenure) error {
 	key := t.Lease().Key
 	s := &session{c: c, tenure: t, log: c.log.With(zap.String("shard", key)), rng: c.rng(key)}
@@ -83,7 +84,7 @@ func (s *session) staying(ctx context.Context) (stay context.Context, release fu
 	}
 }
 
-// stopped returns why nothing more is to be begun: the shard is not ours any more, or, after that, it is to be given back. It asks Leaving itself, since
+// stopped returns why nothing more is to be begun: the shard is not ours any more, or, after that, it is to be given away. It asks Leaving itself, since
 // stay ends a moment later.
 func (s *session) stopped(ctx context.Context) error {
 	if ctx.Err() != nil {
@@ -117,7 +118,7 @@ func (s *session) run(ctx, stay context.Context) error {
 	s.view.enter(Processing)
 	err = s.read(ctx, stay)
 	if errors.Is(err, errLeaving) {
-		s.close(ctx, s.flushStopping(ctx))
+		s.close(ctx, s.flushLeaving(ctx))
 		return s.because(ctx, err)
 	}
 	s.close(ctx, err)

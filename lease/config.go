@@ -22,14 +22,19 @@ type Config struct {
 	// RequestTimeout bounds one request to the table. Default: RenewInterval/2, so that a renewal has time for a second attempt.
 	RequestTimeout time.Duration
 
+	// HandoffTimeout is how long an owner that another worker asks for a lease lets running code finish; then it declines, and keeps the lease. At most one
+	// hour. Default: 30 s (KCL gracefulLeaseHandoffTimeoutMillis).
+	HandoffTimeout time.Duration
+
 	// MaxLeases bounds what this worker takes, finished shards aside. Default: 0, no limit (KCL maxLeasesForWorker).
 	MaxLeases int
 }
 
-// Bounds of FailoverTime.
+// Bounds of times.
 const (
-	minFailoverTime = 100 * time.Millisecond
-	maxFailoverTime = time.Hour
+	minFailoverTime   = 100 * time.Millisecond
+	maxFailoverTime   = time.Hour
+	maxHandoffTimeout = time.Hour
 )
 
 // WithDefaults returns c with every zero field replaced by its default.
@@ -45,6 +50,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = c.RenewInterval / 2
+	}
+	if c.HandoffTimeout == 0 {
+		c.HandoffTimeout = 30 * time.Second
 	}
 	return c
 }
@@ -74,6 +82,9 @@ func (c Config) Validate() error {
 	if c.RenewInterval+2*c.RequestTimeout > c.FailoverTime-c.Margin {
 		bad("RenewInterval", "%v and two requests of RequestTimeout %v do not fit into FailoverTime %v less Margin %v",
 			c.RenewInterval, c.RequestTimeout, c.FailoverTime, c.Margin)
+	}
+	if c.HandoffTimeout <= 0 || c.HandoffTimeout > maxHandoffTimeout {
+		bad("HandoffTimeout", "%v is not within 0 and %v", c.HandoffTimeout, maxHandoffTimeout)
 	}
 	if c.MaxLeases < 0 {
 		bad("MaxLeases", "%d is negative", c.MaxLeases)

@@ -33,14 +33,18 @@ type Coordinator struct {
 	wake    chan struct{} // capacity 1: look at the table now
 	stopped chan struct{} // closed when Run has returned
 
-	mu        sync.Mutex
-	started   bool
-	stopping  bool
-	stopWatch context.CancelFunc // nil before Run
-	keepers   map[string]*keeper
-	pasts     map[string]past // of leases without a keeper
-	health    Health
-	left      []string // keys that a drain left behind
+	mu         sync.Mutex
+	started    bool
+	stopping   bool
+	stopWatch  context.CancelFunc // nil before Run
+	keepers    map[string]*keeper
+	pasts      map[string]past // of leases without a keeper
+	health     Health
+	left       []string // keys that a drain left behind
+	succession succession
+	asks       map[string]bool          // keys this worker asks others for
+	rests      map[string]time.Duration // keys it does not ask for until then, monotonic: their owners declined
+	moving     map[string]bool          // keys it gets ready to give to whoever asked
 }
 
 // Health is a snapshot of a coordinator's relation to its table.
@@ -51,7 +55,7 @@ type Health struct {
 }
 
 // maxLabel bounds a worker's label, so that a row stays below 1,024 bytes, the size that one DynamoDB write unit pays for.
-const maxLabel = 128
+const maxLabel = 64
 
 // New makes a coordinator. It does no I/O. worker names this process in logs and, with a suffix of its own for each start, in the rows: no start adopts the
 // leases of an earlier one, which may be alive.
@@ -79,6 +83,7 @@ func New(worker string, s Store, cfg Config, opts ...Option) (*Coordinator, erro
 		log:  o.log.With(zap.String("worker", owner)),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 		keepers: make(map[string]*keeper), pasts: make(map[string]past),
+		asks: make(map[string]bool), rests: make(map[string]time.Duration), moving: make(map[string]bool),
 	}, nil
 }
 
@@ -114,6 +119,8 @@ func (c *Coordinator) timing(key string) timing {
 		margin: c.cfg.Margin,
 		renew:  c.cfg.RenewInterval,
 		retry:  base/2 + time.Duration(rng.Int64N(int64(base)+1)),
+
+		handoff: c.cfg.HandoffTimeout,
 	}
 }
 
@@ -135,6 +142,7 @@ func (c *Coordinator) begin(l Lease, r *running) {
 func (c *Coordinator) forget(k *keeper, p past, finished bool) {
 	c.mu.Lock()
 	delete(c.keepers, k.key)
+	delete(c.moving, k.key)
 	c.pasts[k.key] = p
 	if finished {
 		delete(c.pasts, k.key) // nobody takes it again

@@ -18,6 +18,16 @@
 // What no lease can prevent is a process that is stopped between [Tenure.Admit] and the first line of your code, and goes on much later. Its context has
 // ended when it wakes, whatever it stores here is refused, and a sink that can compare a [Token] refuses it too.
 //
+// # Moving a lease
+//
+// Between workers that run this package a lease moves by consent. A worker that has less than its share asks the owner of another lease: it writes its name
+// into the row, which changes nothing for anybody else. The owner sees that in the row that its next renewal returns, closes [Tenure.Leaving], waits until
+// your code has returned, and gives the lease away in one write that also stores the final position; the new owner begins there. Nothing is processed twice
+// and nothing at the same time. If the code does not return within Config.HandoffTimeout the owner declines, keeps the lease, and calls the code again:
+// nothing is ever taken from a worker that lives. A worker that stops gives its leases away in the same manner, to those that have least.
+//
+// Of an owner that does not speak this protocol, such as a worker of Java's library, nothing is asked: its mark (Lease.Speaks) is missing or not its own.
+//
 // # Requests without an answer
 //
 // A write whose answer was lost may have been applied, may be applied later, or never. The lease stays ours until its time is up; the next write expects

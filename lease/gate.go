@@ -15,7 +15,7 @@ import (
 // stream's shards and the service's clock; it is asked only when a parent has no row, to tell a parent that was cleaned up from one whose row was
 // lost. Rows are read strongly, at the start of every tenure.
 //
-// Errors: ErrLeaving when the lease should be given back, else ctx's cause. Failures of the table or the listing are waited out.
+// Errors: ErrLeaving when the lease should be given away, else ctx's cause. Failures of the table or the listing are waited out.
 func (t *Tenure) Gate(ctx context.Context, list func(context.Context) (*shard.Graph, time.Time, error)) error {
 	backoff := t.k.backoff()
 	reported := ""

@@ -237,7 +237,9 @@ type serveFunc = func(context.Context, *lease.Tenure) error
 // prepare makes a worker that does not run yet.
 func prepare(t *testing.T, label string, s lease.Store, cfg lease.Config) *worker {
 	t.Helper()
-	cfg.FailoverTime = failover
+	if cfg.FailoverTime == 0 {
+		cfg.FailoverTime = failover
+	}
 	w := &worker{t: t, link: &link{Store: s, sent: map[string]time.Time{}}, done: make(chan struct{})}
 	c, err := lease.New(label, w.link, cfg, lease.WithSeed(7), lease.WithHooks(lease.Hooks{
 		Acquired: func(e lease.Event) { w.note("acquired", e.Lease.Key, e.Lease, e.Err) },

@@ -19,11 +19,14 @@ type keeper struct {
 	key string
 	r   *running
 
-	leaving chan struct{} // closed by leave
-	over    chan struct{} // closed when the machine is over
-	gone    chan struct{} // closed when it is and user code has returned, or was given up
+	over chan struct{} // closed when the machine is over
+	gone chan struct{} // closed when it is and user code has returned, or was given up
 
 	mu       sync.Mutex
+	leaving  chan struct{} // of the call of serve that runs, or comes next: closed by stop and move
+	stopping bool          // leaving was closed for good
+	moving   bool          // leaving was closed because another worker asks for the lease
+	moveBy   time.Time     // while moving: when the request is declined
 	m        *machine
 	timer    *time.Timer
 	armed    bool
@@ -36,7 +39,6 @@ type keeper struct {
 	settled  chan struct{} // closed at the end of a doubt; nil if nobody waits for it
 	acquired bool
 	serving  bool
-	isLeft   bool
 	isOver   bool // gone is closed, or about to be
 }
 
@@ -112,7 +114,6 @@ func (k *keeper) prepare(e effects) work {
 	if e.acquired {
 		w.begin, k.cancel = context.WithCancelCause(k.r.base)
 		k.acquired, k.serving = true, true
-		k.start = k.m.row.Checkpoint
 		k.token = Token{Key: k.key, Counter: k.m.row.Counter}
 	}
 	if e.over && k.acquired {
@@ -165,6 +166,9 @@ func (w *work) perform(k *keeper) {
 	if w.e.over {
 		close(k.over)
 	}
+	if w.e.asked {
+		k.asked()
+	}
 	if w.e.write != nil {
 		go k.request(w.e.write)
 	}
@@ -204,7 +208,7 @@ func (k *keeper) tell(w *work) {
 	if w.why != nil {
 		k.c.log.Warn("lease lost", zap.String("lease", k.key), zap.Int64("counter", w.lease.Counter))
 	} else {
-		k.c.log.Info("lease given back", zap.String("lease", k.key), zap.Stringer("checkpoint", w.lease.Checkpoint.Position))
+		k.c.log.Info("lease given away", zap.String("to", w.lease.Owner), zap.String("lease", k.key), zap.Stringer("checkpoint", w.lease.Checkpoint.Position))
 	}
 	if h.Ended != nil {
 		h.Ended(event)

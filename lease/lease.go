@@ -7,7 +7,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// Lease is one row of the lease table: the attributes that KCL writes, and two of ours that KCL keeps and ignores.
+// Lease is one row of the lease table: the attributes that KCL writes, and five of ours that KCL keeps and ignores.
 //
 // A Lease is a value read from the table or meant for it; holding one is a [Tenure], never a Lease.
 type Lease struct {
@@ -21,12 +21,29 @@ type Lease struct {
 	Children        []string              // ids of the shards that continue it, known once it is finished (childShardIds)
 	HashRange       shard.HashRange       // zero if the row does not say (startingHashKey, endingHashKey)
 
+	// A hand-off between workers of ours: AskedBy would like to have the lease, and asks AskedOf for it. A request counts only while AskedOf owns the
+	// lease. An owner that speaks this protocol has written itself into Speaks; KCL changes Owner alone, so what it takes does not speak.
+	AskedBy string // kkNext
+	AskedOf string // kkFrom
+	Speaks  string // kkOwner
+
 	Stream       string        // the stream's name, so that rows of one stream are never used for another (kkStream); empty in KCL's rows
 	FailoverTime time.Duration // the owner's; an observer never judges by a shorter one (kkFailover); 0 in KCL's rows
 }
 
 // Ended reports whether the shard is finished: closed, and every record of it processed.
 func (l Lease) Ended() bool { return l.Checkpoint.Position == checkpoint.ShardEnd }
+
+// speaks reports whether the owner can be asked for the lease.
+func (l Lease) speaks() bool { return l.Owner != "" && l.Speaks == l.Owner }
+
+// request returns who asks the owner for the lease, "" if nobody does. A request to a former owner is none.
+func (l Lease) request() string {
+	if l.Owner == "" || l.AskedOf != l.Owner {
+		return ""
+	}
+	return l.AskedBy
+}
 
 // Token fences side effects outside Kinesis: of two tokens with the same Key, the one with the higher Counter belongs to the later owner, so a
 // sink that remembers the highest it has seen can refuse a former owner's late writes. Rows that this package creates start their counter

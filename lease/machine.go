@@ -47,6 +47,14 @@ type machine struct {
 	childWaits []int    // who waits for that
 	ending     bool
 	releasing  bool
+
+	// Hand-off.
+	request  string        // who asks for the lease, and is not declined
+	heard    time.Duration // when the request was heard, on the monotonic clock
+	declined string        // whose request is still to be taken out of the row
+	muted    bool          // the worker stops: nobody should ask it for the lease, nor give it another one
+	announce bool          // and this row is to say so at once
+	heir     string        // who gets the lease from a release if nobody asks; "": nobody
 }
 
 type phase int
@@ -54,7 +62,7 @@ type phase int
 const (
 	acquiring phase = iota
 	held
-	closing // a release or SHARD_END was emitted: no belief any more, whatever the answer
+	closing // a give, a release or SHARD_END was emitted: no belief any more, whatever the answer
 	over
 )
 
@@ -64,6 +72,8 @@ type timing struct {
 	margin time.Duration
 	renew  time.Duration
 	retry  time.Duration // pause before a request without an answer is repeated
+
+	handoff time.Duration // HandoffTimeout: what user code is given to finish for another worker
 }
 
 type purpose int
@@ -72,6 +82,7 @@ const (
 	forTake purpose = iota
 	forRenewal
 	forRelease
+	forGive
 	forEnd
 )
 
@@ -105,13 +116,14 @@ type effects struct {
 	acquired bool // the tenure begins
 	stored   bool // a new position is in the table
 	settled  bool // whoever waits for the end of a doubt may look again
+	asked    bool // another worker asks for the lease: user code should finish
 	over     bool // the tenure is over; why says how
 	cancel   bool // and its context must end now
 }
 
 // none reports whether there is nothing to do.
 func (e *effects) none() bool {
-	return e.write == nil && !e.read && len(e.acks) == 0 && !e.acquired && !e.stored && !e.settled && !e.over && !e.cancel
+	return e.write == nil && !e.read && len(e.acks) == 0 && !e.acquired && !e.stored && !e.settled && !e.asked && !e.over && !e.cancel
 }
 
 // ack answers one wait.
@@ -132,7 +144,13 @@ func take(me string, t timing, row Lease, failover time.Duration, p past, now in
 	w := &write{
 		purpose: forTake, owner: me, position: row.Checkpoint.Position,
 		when: Condition{Counter: &c, Owner: &row.Owner},
-		set:  Change{AddCounter: 1, Owner: &me, CheckpointOwner: &none, FailoverTime: failover},
+		set: Change{
+			AddCounter: 1, Owner: &me, Speaks: &me, AskedBy: &none, AskedOf: &none, CheckpointOwner: &none, FailoverTime: failover,
+		},
+	}
+	if row.Owner == me && row.CheckpointOwner == "" {
+		// A claim of what was given to us. If a KCL 3 leader takes the lease in hand meanwhile, it is to expire first.
+		w.when.CheckpointOwner = &none
 	}
 	if row.Owner != "" && row.Owner != me {
 		switches := row.OwnerSwitches + 1
@@ -163,7 +181,7 @@ func (m *machine) tick(now instant) (e effects) {
 	return e
 }
 
-// judge ends a belief that has lasted long enough.
+// judge ends a belief that has lasted long enough, and the patience with user code that was asked to leave.
 func (m *machine) judge(now instant, e *effects) {
 	if m.phase != held {
 		return
@@ -175,6 +193,9 @@ func (m *machine) judge(now instant, e *effects) {
 	}
 	e.settled = e.settled || (m.doubt && !doubtful)
 	m.doubt = doubtful
+	if m.impatient(now) {
+		m.decline()
+	}
 }
 
 // admit is the only way to user code: nil means that the lease is held at now, and makes positions up to upTo storable.
@@ -211,6 +232,9 @@ func (m *machine) wake() (time.Duration, bool) {
 		if idle && m.urgent() && m.retryAt < at {
 			at = m.retryAt
 		}
+		if m.request != "" && !m.ending && !m.releasing && m.heard+m.timing.handoff < at {
+			at = m.heard + m.timing.handoff
+		}
 		return at, true
 	}
 	return 0, false
@@ -218,7 +242,7 @@ func (m *machine) wake() (time.Duration, bool) {
 
 // urgent reports whether a write is due before the next renewal.
 func (m *machine) urgent() bool {
-	return m.doubt || len(m.waits) > 0 || len(m.children) > 0 || m.ending || m.releasing
+	return m.doubt || m.announce && m.row.Speaks != "" || len(m.waits) > 0 || len(m.children) > 0 || m.ending || m.releasing
 }
 
 // next emits the write that is due, if one is and none is in flight.

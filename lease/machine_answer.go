@@ -88,6 +88,8 @@ func (m *machine) resolve(now instant, row *Lease, fresh bool, e *effects) {
 		}
 		m.gone(e)
 	case row.Counter == m.row.Counter && row.Owner == m.row.Owner && row.Checkpoint.Position == m.row.Checkpoint.Position:
+		m.row.AskedBy, m.row.AskedOf = row.AskedBy, row.AskedOf // these move without the counter
+		m.hear(now, e)
 		m.again(now, fresh, e)
 	default:
 		m.gone(e)
@@ -146,7 +148,7 @@ func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effec
 		m.children, m.childWaits = nil, nil
 	}
 	switch w.purpose {
-	case forRelease, forEnd:
+	case forRelease, forGive, forEnd:
 		m.finish(nil, e)
 		return
 	case forTake:
@@ -157,6 +159,7 @@ func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effec
 	}
 	m.from = t0
 	m.acknowledge(e)
+	m.hear(now, e)
 	if m.phase != held {
 		return
 	}

@@ -103,7 +103,8 @@ func (m *machine) end(now instant) (e effects, err error) {
 	return e, nil
 }
 
-// release gives the lease back. The keeper calls it after user code for it has returned, never before: the next owner starts at once.
+// release gives the lease to whoever asked for it, to the heir, or back. The keeper calls it after user code for it has returned, never before: the next
+// owner starts at once.
 func (m *machine) release(now instant) (e effects) {
 	m.judge(now, &e)
 	if m.phase == held && !m.ending {
@@ -111,6 +112,17 @@ func (m *machine) release(now instant) (e effects) {
 	}
 	m.next(now, &e)
 	return e
+}
+
+// mute takes the worker's mark out of the row: with the next renewal, or, to announce it, with one of its own. It reports whether there is a row to do so.
+func (m *machine) mute(now instant, announce bool) (e effects, ok bool) {
+	m.judge(now, &e)
+	m.muted = true
+	if ok = m.phase == held && m.row.Speaks != ""; ok && announce {
+		m.announce = true
+		m.next(now, &e)
+	}
+	return e, ok
 }
 
 // target is the position the next write should leave in the row.
@@ -134,22 +146,26 @@ func (m *machine) renewal() *write {
 	if len(m.children) > 0 {
 		w.children, w.set.Children = m.children, m.children
 	}
+	if m.declined != "" {
+		none := ""
+		w.set.AskedBy, w.set.AskedOf = &none, &none
+	}
+	if m.muted && m.row.Speaks != "" {
+		none := ""
+		w.set.Speaks = &none
+	}
 	w.inDoubt = m.doubt
 	return w
 }
 
-// closingWrite is the last write of a tenure: a release with the final position in it, or SHARD_END.
+// closingWrite is the last write of a tenure: a give or a release with the final position in it, or SHARD_END.
 func (m *machine) closingWrite() *write {
 	if m.ending {
 		w := m.ownerWrite(forEnd)
 		m.carry(w, checkpoint.ShardEnd)
 		return w
 	}
-	w := m.ownerWrite(forRelease)
-	none := ""
-	w.owner, w.set.Owner = none, &none
-	m.carry(w, m.target())
-	return w
+	return m.parting()
 }
 
 // ownerWrite has the condition that every write on a held lease has: we own it, and nothing moved the counter since our last write.

@@ -34,9 +34,10 @@ const (
 	testValid    = testFailover - testMargin
 	testRenew    = 3 * time.Second
 	testRetry    = 400 * time.Millisecond
+	testHandoff  = 30 * time.Second
 )
 
-var testTiming = timing{valid: testValid, margin: testMargin, renew: testRenew, retry: testRetry}
+var testTiming = timing{valid: testValid, margin: testMargin, renew: testRenew, retry: testRetry, handoff: testHandoff}
 
 func freeRow() Lease {
 	return Lease{Key: "s", Counter: 100, Checkpoint: checkpoint.Checkpoint{Position: pos(5)}}

@@ -36,7 +36,7 @@ func WithSeed(seed uint64) Option {
 // and must not block.
 type Hooks struct {
 	Acquired func(Event)     // a tenure begins; Took is how long the lease's writes took
-	Ended    func(Event)     // a tenure is over. Err: nil after a release or a finished shard, else why (ErrLost, or the cause of a hard stop)
+	Ended    func(Event)     // a tenure is over. Err: nil if it was given away, released or finished, else why (ErrLost, or the cause of a hard stop)
 	Stored   func(Event)     // Lease.Checkpoint was stored
 	Scanned  func(ScanEvent) // once a look at the table
 }

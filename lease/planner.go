@@ -1,7 +1,9 @@
 package lease
 
 import (
+	"cmp"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +14,8 @@ import (
 // observer remembers when it first saw each lease's counter stand where it stands. It is a value of one worker: what a worker that started just now
 // has not seen for itself it does not believe, whatever timestamps a row may hold.
 type observer struct {
-	seen map[string]sighting
+	seen   map[string]sighting
+	owners map[string]time.Duration // when each was seen first, monotonic
 }
 
 // sighting is one counter, and when the first read that showed it had returned.
@@ -22,16 +25,27 @@ type sighting struct {
 	since   time.Duration // monotonic
 	free    time.Duration // monotonic; since when the lease may be taken; only if isFree
 	isFree  bool
+	looks   int // that showed this owner, up to this one
 }
 
 // look takes in one complete listing. issued and returned frame the read: a counter is known to have stood still from the return of the first read that
 // showed it to the issue of the last, on the monotonic clock, which may miss some time but invents none. It forgets rows that are gone.
 func (o *observer) look(rows []Lease, issued, returned instant, failover time.Duration) {
 	seen := make(map[string]sighting, len(rows))
+	owners := make(map[string]time.Duration)
 	for _, r := range rows {
 		s, known := o.seen[r.Key]
+		looks := 0
+		if known && s.owner == r.Owner {
+			looks = s.looks
+		}
 		if !known || s.counter != r.Counter || s.owner != r.Owner {
 			s = sighting{counter: r.Counter, owner: r.Owner, since: returned.mono}
+		}
+		s.looks = looks + 1
+		owners[r.Owner] = returned.mono
+		if first, met := o.owners[r.Owner]; met {
+			owners[r.Owner] = first
 		}
 		free := r.Owner == "" || issued.mono-s.since >= max(failover, r.FailoverTime)
 		if free && !s.isFree {
@@ -40,7 +54,7 @@ func (o *observer) look(rows []Lease, issued, returned instant, failover time.Du
 		s.isFree = free
 		seen[r.Key] = s
 	}
-	o.seen = seen
+	o.seen, o.owners = seen, owners
 }
 
 // nextExpiry returns when the next lease may turn out to be expired, on the monotonic clock.
@@ -59,19 +73,22 @@ func (o *observer) nextExpiry(rows []Lease, failover time.Duration) (at time.Dur
 
 // view is what a worker plans on.
 type view struct {
-	me       string
-	rows     []Lease             // sorted by key
-	seen     map[string]sighting // of the same look
-	held     map[string]bool     // keys this worker has a tenure of, or is about to
-	max      int                 // of this worker; 0 is no limit
-	overdue  time.Duration       // a lease that is free for longer is taken without regard to shares
-	now      time.Duration       // monotonic
-	unserved map[string]bool     // keys not to be taken
+	me      string
+	rows    []Lease             // sorted by key
+	seen    map[string]sighting // of the same look
+	held    map[string]bool     // keys this worker has a tenure of, or is about to
+	max     int                 // of this worker; 0 is no limit
+	overdue time.Duration       // a lease that is free for longer is taken without regard to shares
+	now     time.Duration       // monotonic
+	asks    map[string]bool     // keys that this worker asks others for
+	rests   map[string]bool     // keys that it does not ask for again yet
 }
 
 // plan is what the view asks for.
 type plan struct {
 	take    []Lease // in order
+	ask     []Lease // of others, who have more
+	spare   []Lease // given to this worker, and beyond what it may hold
 	wanted  int     // leases this worker would like to hold beyond those it has
 	workers int     // with a live lease, this one included
 	expired int
@@ -81,15 +98,16 @@ type plan struct {
 
 // makePlan decides which leases to take. Shares are equal, ceil(active/workers); finished leases and those that wait for parents carry no weight and are
 // not taken. A round takes few, so that workers that start together share before one of them has everything: as many as this worker holds, at least one.
-// Who takes which of the free leases is spread by a hash of worker and key, so that two workers rarely try the same.
+// Who takes which of the free leases is spread by a hash of worker and key, so that two workers rarely try the same. What was given to this worker it
+// claims at once, whatever the shares say. When nothing is free, balance decides what to ask others for.
 func makePlan(v view) plan {
 	byKey := make(map[string]Lease, len(v.rows))
 	for _, r := range v.rows {
 		byKey[r.Key] = r
 	}
 	var p plan
-	var free []Lease
-	mine, owners := 0, map[string]bool{v.me: true}
+	var free, given, movable []Lease
+	mine, load := 0, map[string]int{v.me: 0}
 	for _, r := range v.rows {
 		if r.Ended() || blocked(r, byKey) {
 			continue
@@ -99,10 +117,20 @@ func makePlan(v view) plan {
 			mine++
 			continue
 		}
-		// A row with our own id that we do not hold is what a request without an answer left behind: nobody holds it, so it needs no patience.
-		stray := r.Owner == v.me
-		if s := v.seen[r.Key]; !s.isFree && !stray {
-			owners[r.Owner] = true
+		s := v.seen[r.Key]
+		// A row with our own id that we do not hold was given to us, or is what a request without an answer left behind: nobody holds it, so it needs no
+		// patience. A KCL 3 leader that has taken it in hand does.
+		stray := r.Owner == v.me && r.CheckpointOwner == ""
+		if !s.isFree && !stray {
+			load[r.Owner] += 0
+			if to := v.bound(r); to != r.Owner {
+				load[to]++
+				continue
+			}
+			load[r.Owner]++
+			if r.speaks() && r.CheckpointOwner == "" && s.looks >= settledIn && !v.rests[r.Key] {
+				movable = append(movable, r)
+			}
 			continue
 		}
 		if r.Owner == "" {
@@ -110,20 +138,79 @@ func makePlan(v view) plan {
 		} else {
 			p.expired++
 		}
-		if !v.unserved[r.Key] {
+		if stray {
+			given = append(given, r)
+		} else {
 			free = append(free, r)
 		}
 	}
-	p.workers = len(owners)
+	p.workers = len(load)
 	share := (p.active + p.workers - 1) / p.workers
 	p.wanted = max(0, share-mine)
-	room := len(free)
+	room := len(v.rows)
 	if v.max > 0 {
 		room = max(0, v.max-mine)
 		p.wanted = min(p.wanted, room)
 	}
-	p.take = choose(v, free, min(p.wanted, max(1, mine)), min(room, max(1, mine)))
+	given, p.spare = given[:min(len(given), room)], given[min(len(given), room):]
+	room -= len(given)
+	mine += len(given)
+	p.take = append(slices.Clip(given), choose(v, free, min(p.wanted-len(given), max(1, mine)), min(room, max(1, mine)))...)
+	if len(free) == 0 {
+		load[v.me] += mine
+		p.ask = balance(v, movable, load, p.active, min(room, maxAsks)-len(v.asks))
+	}
 	return p
+}
+
+// bound returns who will own l when the request for it is granted, which is its owner if there is none.
+func (v view) bound(l Lease) string {
+	switch by := l.request(); {
+	case v.asks[l.Key]:
+		return v.me
+	case by != "" && l.speaks():
+		return by
+	}
+	return l.Owner
+}
+
+// balance chooses up to n leases to ask for. It aims at shares that differ by one at most: those who have most keep the larger shares, so that nobody moves
+// what need not move; at rest there is nothing to choose. load has everybody's leases, those on their way counted where they go. Who gets which is settled for
+// all workers at once, so that those who see the same rows do not ask for the same.
+func balance(v view, movable []Lease, load map[string]int, active, n int) []Lease {
+	workers := slices.SortedFunc(maps.Keys(load), func(a, b string) int { return cmp.Or(load[b]-load[a], strings.Compare(a, b)) })
+	spare := make(map[string]int, len(workers))
+	for i, w := range workers {
+		target := active / len(workers)
+		if i < active%len(workers) {
+			target++
+		}
+		spare[w] = load[w] - target
+	}
+	if min(n, -spare[v.me]) <= 0 {
+		return nil
+	}
+	takers := slices.DeleteFunc(workers, func(w string) bool { return spare[w] >= 0 })
+	movable = slices.DeleteFunc(movable, func(l Lease) bool { return spare[l.Owner] <= 0 })
+	slices.SortFunc(movable, func(a, b Lease) int {
+		return cmp.Or(cmp.Compare(rendezvous(a.Key, a.Owner), rendezvous(b.Key, b.Owner)), strings.Compare(a.Key, b.Key))
+	})
+	var ask []Lease
+	for _, l := range movable {
+		if spare[l.Owner] <= 0 || len(takers) == 0 || len(ask) == n {
+			continue
+		}
+		spare[l.Owner]--
+		to := takers[0]
+		takers = takers[1:]
+		if spare[to]++; spare[to] < 0 {
+			takers = append(takers, to) // its next one after the others had theirs
+		}
+		if to == v.me {
+			ask = append(ask, l)
+		}
+	}
+	return ask
 }
 
 // choose picks up to n of the free leases, and up to most if more of them have been free for too long: a worker that counts in the shares may be unable
@@ -152,7 +239,7 @@ func choose(v view, free []Lease, n, most int) []Lease {
 		}
 		return strings.Compare(a.Key, b.Key)
 	})
-	n = min(max(n, min(most, len(late))), len(free))
+	n = min(max(n, 0, min(most, len(late))), len(free))
 	return free[:n]
 }
 

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +16,8 @@ import (
 // context that carries ctx's values and ends with cause [ErrLost] before another worker may hold the lease.
 //
 // When serve returns nil the lease is released, or finished if [Tenure.End] succeeded. When it returns an error it is called again, after a backoff,
-// while the lease is held; under a Shutdown the lease is released whatever serve returned.
+// while the lease is held. When it returns after Leaving was closed the lease is given away whatever serve returned: under a Shutdown to another worker or to
+// nobody, else to the worker that asked for it; if nobody asks any more, because it took longer than HandoffTimeout, serve is called again.
 //
 // The end of ctx is a hard stop: contexts of serve end with ctx's cause, and what has not returned within two seconds is left behind, its leases to expire.
 // Run returns nil after everything was released, *DrainError after it was not, ErrRunning if it was called before. Throttling, outages and a lost table
@@ -52,6 +54,8 @@ func (c *Coordinator) Run(ctx context.Context, serve func(ctx context.Context, t
 	if !disarm() {
 		<-halted
 	}
+	r.asks.Wait()
+	c.passOn(io)
 	stopIO()
 	r.requests.Wait()
 	return err
@@ -63,6 +67,7 @@ type running struct {
 	io       context.Context // ends when nothing is left to be written
 	serve    func(context.Context, *Tenure) error
 	requests sync.WaitGroup // requests to the table that are on their way
+	asks     sync.WaitGroup // requests to other workers that are open
 }
 
 // watch looks at the table, and takes what the plan says, until ctx ends.
@@ -84,8 +89,8 @@ func (c *Coordinator) watch(ctx context.Context, r *running) {
 }
 
 // look is one look at the table, and returns when the next is due.
-func (c *Coordinator) look(ctx context.Context, seen *observer, r *running) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.FailoverTime)
+func (c *Coordinator) look(watch context.Context, seen *observer, r *running) time.Duration {
+	ctx, cancel := context.WithTimeout(watch, c.cfg.FailoverTime)
 	defer cancel()
 	issued := c.clock.now()
 	rows, bad, err := readAll(ctx, c.store)
@@ -93,10 +98,11 @@ func (c *Coordinator) look(ctx context.Context, seen *observer, r *running) time
 	scan := ScanEvent{Took: returned.mono - issued.mono, Err: err}
 	if err != nil {
 		if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+			c.met(*seen, false)
 			c.report(bad, err)
 			c.scanned(scan)
 		}
-		return c.jitter(c.interval())
+		return c.rest(c.interval())
 	}
 	c.report(bad, nil)
 	seen.look(rows, issued, returned, c.cfg.FailoverTime)
@@ -104,11 +110,19 @@ func (c *Coordinator) look(ctx context.Context, seen *observer, r *running) time
 	for _, k := range c.holding() {
 		v.held[k.key] = true
 	}
+	c.asked(&v)
 	p := makePlan(v)
+	c.met(*seen, true)
 	scan.Leases, scan.Workers, scan.Expired, scan.Unowned, scan.Wanted = len(rows), p.workers, p.expired, p.unowned, p.wanted
 	c.scanned(scan)
 	for _, l := range p.take {
 		c.begin(l, r)
+	}
+	for _, l := range p.spare {
+		c.disown(ctx, l, "")
+	}
+	for _, l := range p.ask {
+		c.ask(watch, l, r)
 	}
 	return c.pause(p, seen, rows)
 }
@@ -119,10 +133,32 @@ func (c *Coordinator) pause(p plan, seen *observer, rows []Lease) time.Duration 
 	if p.expired+p.unowned > 0 {
 		wait = min(wait, soon)
 	}
+	wait = c.rest(wait)
 	if at, ok := seen.nextExpiry(rows, c.cfg.FailoverTime); ok {
-		wait = min(wait, max(0, at-c.clock.now().mono)+time.Millisecond)
+		wait = min(wait, c.jitter(max(0, at-c.clock.now().mono)+time.Millisecond))
 	}
-	return c.jitter(wait)
+	return wait
+}
+
+// asked brings the requests of this worker into its view.
+func (c *Coordinator) asked(v *view) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.asks, v.rests = maps.Clone(c.asks), make(map[string]bool)
+	for key, until := range c.rests {
+		if until <= v.now {
+			delete(c.rests, key)
+			continue
+		}
+		v.rests[key] = true
+	}
+}
+
+// met keeps what a look showed for the moment at which this worker stops.
+func (c *Coordinator) met(seen observer, reached bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.succession.seen, c.succession.reached = seen, reached
 }
 
 func (c *Coordinator) scanned(e ScanEvent) {
@@ -134,8 +170,16 @@ func (c *Coordinator) scanned(e ScanEvent) {
 // soon is the pause between two looks while there is something to take.
 const soon = 600 * time.Millisecond
 
-// interval is the pause between two looks at a fleet at rest: what a take-over costs on top of FailoverTime.
-func (c *Coordinator) interval() time.Duration { return min(2*time.Second, c.cfg.FailoverTime/5) }
+// interval bounds the pause between two looks at a fleet at rest: what a take-over costs on top of FailoverTime, and how long a lease that a stopping
+// worker has given away waits for its new owner.
+func (c *Coordinator) interval() time.Duration {
+	return min(1800*time.Millisecond, c.cfg.FailoverTime/5)
+}
+
+// rest spreads d over 5/6 to 1 of itself.
+func (c *Coordinator) rest(d time.Duration) time.Duration {
+	return d - time.Duration(c.rng.Int64N(int64(d)/6+1))
+}
 
 // jitter spreads d over 1.0 to 1.2 of itself: never earlier, since a lease whose time has not come would only have to be looked at again.
 func (c *Coordinator) jitter(d time.Duration) time.Duration {

@@ -11,7 +11,8 @@ import (
 // releaseTime is what a hard stop still grants: user code whose context has ended, to return, and the writes that release its leases.
 const releaseTime = 2 * time.Second
 
-// Shutdown takes nothing more, closes every tenure's Leaving, and waits until each serve has returned and its lease is released. When ctx ends first the
+// Shutdown takes nothing more, closes every tenure's Leaving, and waits until each serve has returned and its lease is given to another worker that was alive
+// at the last look, the one with the least, or released if there is none. When ctx ends first the
 // rest is stopped hard: their contexts end with ctx's cause, those whose serve returns within two seconds are released, and the others expire, named in a
 // *DrainError. A lease is never released while user code runs under it: its next owner would start beside it.
 //
@@ -32,13 +33,17 @@ func (c *Coordinator) Shutdown(ctx context.Context) error {
 func (c *Coordinator) shut(ctx context.Context) error {
 	c.mu.Lock()
 	c.stopping = true
+	if !c.succession.stops {
+		c.succession.stops, c.succession.since = true, c.clock.now().mono
+	}
 	if c.stopWatch != nil {
 		c.stopWatch()
 	}
+	announced := c.succession.alone(c.owner) // then there is nobody to hear it
 	c.mu.Unlock()
 	ks := c.holding()
 	for _, k := range ks {
-		k.leave()
+		announced = k.stop(!announced) || announced
 	}
 	if c.await(ctx, ks) {
 		return nil
@@ -69,17 +74,21 @@ func (c *Coordinator) abandon(ks []*keeper) error {
 	var keys []string
 	for _, k := range ks {
 		if !k.isGone() {
-			k.drop()
 			keys = append(keys, k.key)
 		}
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	c.log.Warn("leases left to expire: code under them did not return", zap.Strings("leases", keys))
 	c.mu.Lock()
-	c.left = keys
+	c.left = keys // before they are gone, which is what Run waits for
 	c.mu.Unlock()
+	for _, k := range ks {
+		if slices.Contains(keys, k.key) {
+			k.drop()
+		}
+	}
+	c.log.Warn("leases left to expire: code under them did not return", zap.Strings("leases", keys))
 	return &DrainError{Keys: keys}
 }
 

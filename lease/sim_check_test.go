@@ -74,8 +74,15 @@ func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 		}
 		w.count.ended++
 	}
-	if x.purpose == forRelease {
+	switch x.purpose {
+	case forRelease:
 		w.count.released++
+	case forGive:
+		w.wroteGift(k, old, l)
+	case forTake:
+		if l.Speaks != who || l.AskedBy != "" || l.AskedOf != "" || l.CheckpointOwner != "" {
+			w.violated("%s %s: taken as %+v", who, k.key, l)
+		}
 	}
 	switch {
 	case p == old.Checkpoint.Position:
@@ -93,6 +100,7 @@ func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 
 func (w *world) acquired(k *simKeep) {
 	w.count.acquired++
+	w.claimed(k)
 	p := k.m.row.Checkpoint.Position
 	if p.Compare(k.stored) > 0 {
 		k.stored = p

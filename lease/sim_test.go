@@ -42,7 +42,7 @@ func drawFaults(seed uint64, rng *rand.Rand) faults {
 
 func newWorld(seed uint64, trace func(string)) *world {
 	rng := rand.New(rand.NewPCG(seed, 0x6b6b))
-	w := &world{seed: seed, rng: rng, rows: map[string]Lease{}, history: map[string][]version{}, byID: map[string]*simShard{}, trace: trace, now: time.Minute}
+	w := &world{seed: seed, rng: rng, rows: map[string]Lease{}, gifts: map[string]gift{}, history: map[string][]version{}, byID: map[string]*simShard{}, trace: trace, now: time.Minute}
 	w.faults = drawFaults(seed, rng)
 	w.shardsOf(2 + rng.IntN(3))
 	failover := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Second}[rng.IntN(4)]
@@ -141,6 +141,9 @@ func TestSimHoldsEveryInvariant(t *testing.T) {
 		"checkpoints acknowledged": total.acks, "checkpoints uncertain": total.uncertain, "checkpoints abandoned": total.abandoned,
 		"positions refused": total.notDelivered, "admissions refused": total.expiredAtAdmit, "releases": total.released,
 		"earlier payloads found": total.otherPayload, "leases lost": total.lost,
+		"requests": total.asks, "gives": total.gives, "gives to an heir": total.inherits, "claims": total.claims, "requests declined": total.declines,
+		"requests withdrawn": total.withdrawals, "tenures that went on after a request": total.resumed, "leases passed on": total.passedOn,
+		"requests applied late": total.lateAsks, "crashes of a worker that asks": total.askerDied, "crashes of a worker that is asked": total.ownerDied,
 	} {
 		if n < 5 {
 			t.Errorf("%s: %d; the simulation does not exercise them", what, n)

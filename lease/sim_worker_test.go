@@ -3,6 +3,8 @@ package lease
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
@@ -22,15 +24,19 @@ type proc struct {
 	keeps    map[string]*simKeep
 	pasts    map[string]past
 	lossy    map[string]bool
+	rows     []Lease // of the last look
+	asks     map[string]bool
+	rests    map[string]time.Duration
+	passing  bool // has nothing left but what was given to it while it stopped
 }
 
 func (w *world) start(h *host, failover time.Duration) {
 	w.ids++
-	p := &proc{h: h, owner: fmt.Sprintf("%s.%d", h.name, w.ids), failover: failover, keeps: map[string]*simKeep{}, pasts: map[string]past{}, lossy: map[string]bool{}}
+	p := &proc{h: h, owner: fmt.Sprintf("%s.%d", h.name, w.ids), failover: failover, keeps: map[string]*simKeep{}, pasts: map[string]past{}, lossy: map[string]bool{}, asks: map[string]bool{}, rests: map[string]time.Duration{}}
 	cfg := Config{FailoverTime: failover}.WithDefaults()
 	p.renew, p.timeout = cfg.RenewInterval, cfg.RequestTimeout
 	base := cfg.RenewInterval / 8
-	p.timing = timing{valid: failover - cfg.Margin, margin: cfg.Margin, renew: cfg.RenewInterval, retry: base/2 + w.between(0, base)}
+	p.timing = timing{valid: failover - cfg.Margin, margin: cfg.Margin, renew: cfg.RenewInterval, retry: base/2 + w.between(0, base), handoff: failover}
 	h.p = p
 	w.note("start", p.owner, int64(failover), 0)
 	p.at(w.between(0, time.Second), p.look)
@@ -41,6 +47,14 @@ func (p *proc) die() {
 	w := p.h.w
 	p.dead = true
 	p.h.p = nil
+	if len(p.asks) > 0 {
+		w.count.askerDied++
+	}
+	for _, k := range p.keeps {
+		if k.moving && !p.passing {
+			w.count.ownerDied++
+		}
+	}
 	w.note("die", p.owner, 0, 0)
 	w.after(w.between(0, 3*p.failover), func() { w.start(p.h, p.failover) })
 }
@@ -49,12 +63,23 @@ func (p *proc) die() {
 func (p *proc) leave() {
 	p.leaving = true
 	p.h.w.note("leave", p.owner, 0, 0)
+	announced := false
+	for _, key := range slices.Sorted(maps.Keys(p.keeps)) {
+		k := p.keeps[key]
+		k.do(func(now instant) (e effects) {
+			var ok bool
+			e, ok = k.m.mute(now, !announced)
+			announced = announced || ok
+			return e
+		})
+	}
 	p.maybeGone()
 }
 
 func (p *proc) maybeGone() {
-	if p.leaving && !p.dead && len(p.keeps) == 0 {
-		p.die()
+	if p.leaving && !p.dead && len(p.keeps)+len(p.asks) == 0 && !p.passing {
+		p.passing = true
+		p.passOn()
 	}
 }
 
@@ -72,6 +97,7 @@ func (p *proc) look() {
 			}
 			returned := p.h.now()
 			p.seen.look(rows, issued, returned, p.failover)
+			p.rows = rows
 			p.step(0, func() { p.plan(rows, returned.mono, interval) })
 		})
 	})
@@ -79,13 +105,19 @@ func (p *proc) look() {
 
 func (p *proc) plan(rows []Lease, returned, interval time.Duration) {
 	w := p.h.w
-	v := view{me: p.owner, rows: rows, seen: p.seen.seen, held: map[string]bool{}, overdue: p.failover, now: returned}
+	v := view{me: p.owner, rows: rows, seen: p.seen.seen, held: map[string]bool{}, overdue: p.failover, now: returned, asks: maps.Clone(p.asks), rests: map[string]bool{}}
+	for key, until := range p.rests {
+		v.rests[key] = until > returned
+	}
 	for key := range p.keeps {
 		v.held[key] = true
 	}
 	pl := makePlan(v)
 	for _, l := range pl.take {
 		p.step(0, func() { p.begin(l) })
+	}
+	for _, l := range pl.ask {
+		p.step(0, func() { p.ask(l) })
 	}
 	wait := interval
 	if pl.expired+pl.unowned > 0 {
@@ -101,7 +133,7 @@ func (p *proc) begin(l Lease) {
 	if p.leaving || p.keeps[l.Key] != nil {
 		return
 	}
-	k := &simKeep{p: p, key: l.Key, waits: map[int]func(error){}, stored: checkpoint.Position{}}
+	k := &simKeep{p: p, key: l.Key, waits: map[int]func(error){}, stored: checkpoint.Position{}, handed: -1}
 	p.keeps[l.Key] = k
 	if pa := p.pasts[l.Key]; pa.counter > l.Counter {
 		p.h.w.count.staleTakes++
@@ -127,6 +159,9 @@ type simKeep struct {
 	isGone   bool
 	out      int // requests under way
 	doubting bool
+	moving   bool
+	closed   bool // a write that ends the tenure in good order was emitted
+	handed   int  // records processed when user code returned for another worker; -1: it did not
 
 	permitted checkpoint.Position // by admissions that succeeded
 	asked     checkpoint.Position // by user code that had processed it
@@ -152,6 +187,9 @@ func (k *simKeep) do(f func(now instant) effects) {
 		w.count.doubts++
 	}
 	k.doubting = k.m.doubt
+	if k.closed && k.m.phase == held {
+		w.violated("%s %s: held after its last write was emitted", k.p.owner, k.key)
+	}
 	if e.acquired {
 		k.acquired, k.serving = true, true
 		w.acquired(k)
@@ -181,6 +219,9 @@ func (k *simKeep) perform(e effects, gone bool, remembered past) {
 	if e.settled && k.u != nil {
 		p.step(0, func() { k.u.settled() })
 	}
+	if e.asked {
+		p.step(0, k.isAsked)
+	}
 	if e.over && k.u != nil {
 		p.step(0, func() { k.u.over() })
 	}
@@ -208,8 +249,12 @@ func (k *simKeep) write(x *write) {
 	if k.out++; k.out > 1 {
 		w.violated("%s %s: two requests in flight at once", p.owner, k.key)
 	}
-	if x.purpose == forRelease && k.serving {
-		w.violated("%s %s: released while user code runs", p.owner, k.key)
+	if (x.purpose == forRelease || x.purpose == forGive) && k.serving {
+		w.violated("%s %s: given away while user code runs", p.owner, k.key)
+	}
+	k.closed = k.closed || x.purpose == forRelease || x.purpose == forGive || x.purpose == forEnd
+	if x.set.AskedBy != nil && x.purpose == forRenewal {
+		w.count.declines++
 	}
 	expects := k.m.row.Counter
 	p.step(0, func() {
@@ -311,6 +356,7 @@ type simUser struct {
 func (u *simUser) start() {
 	u.s = u.w.byID[u.k.key]
 	row := u.k.m.row
+	row.Checkpoint.Position = u.k.m.target()
 	if u.done = number(row.Checkpoint.Position); started(row.Checkpoint.Position) {
 		u.loop()
 		return
@@ -319,7 +365,7 @@ func (u *simUser) start() {
 }
 
 func (u *simUser) stop() bool {
-	if u.cancelled || u.k.p.leaving || u.k.m.phase == over {
+	if u.cancelled || u.k.p.leaving || u.k.moving || u.k.m.phase == over {
 		u.ret()
 		return true
 	}
@@ -573,12 +619,37 @@ func (u *simUser) over() {
 	}
 }
 
-// ret is user code that returns: the lease is given back.
+// ret is user code that returns: the lease is given away, or served again if it returned for a request that is gone.
 func (u *simUser) ret() {
 	if u.returned {
 		return
 	}
 	u.returned = true
-	u.k.serving = false
-	u.k.do(u.k.m.release)
+	k := u.k
+	heir := ""
+	if k.p.leaving {
+		heir = k.p.heir()
+	}
+	if k.moving && !u.cancelled {
+		if u.done > number(k.m.target()) {
+			k.ask(pos(u.done))
+			_ = k.m.mark(pos(u.done))
+		}
+		k.handed = u.done
+	}
+	again := false
+	k.do(func(now instant) effects {
+		if again = k.moving && !u.cancelled && !k.p.leaving && k.m.stays(now); again {
+			k.moving, k.handed = false, -1
+			return effects{}
+		}
+		k.serving = false
+		k.m.heir = heir
+		return k.m.release(now)
+	})
+	if again {
+		u.w.count.resumed++
+		k.u = &simUser{k: k, w: u.w}
+		k.p.step(0, k.u.start)
+	}
 }

@@ -20,6 +20,7 @@ type world struct {
 	now     time.Duration
 	queue   events
 	rows    map[string]Lease
+	gifts   map[string]gift
 	history map[string][]version
 	shards  []*simShard
 	byID    map[string]*simShard
@@ -50,6 +51,7 @@ type counts struct {
 	takeOvers, acquired, lost, resolvedDone, resolvedNot, longPauses, doubts, edits, lateApplied, lateRefused  int
 	staleTakes, inherited, gateWaits, restored, ended, crashes, suspends, jumps, acks, uncertain, notDelivered int
 	expiredAtAdmit, abandoned, released, otherPayload                                                          int
+	asks, gives, inherits, claims, declines, withdrawals, resumed, passedOn, lateAsks, askerDied, ownerDied    int
 }
 
 func (c *counts) add(o counts) {
@@ -78,6 +80,17 @@ func (c *counts) add(o counts) {
 	c.abandoned += o.abandoned
 	c.released += o.released
 	c.otherPayload += o.otherPayload
+	c.asks += o.asks
+	c.gives += o.gives
+	c.inherits += o.inherits
+	c.claims += o.claims
+	c.declines += o.declines
+	c.withdrawals += o.withdrawals
+	c.resumed += o.resumed
+	c.passedOn += o.passedOn
+	c.lateAsks += o.lateAsks
+	c.askerDied += o.askerDied
+	c.ownerDied += o.ownerDied
 }
 
 type version struct {
@@ -425,6 +438,7 @@ func (w *world) edit() {
 		}
 	}
 	w.note("edit", l.Key, l.Counter, 0)
+	delete(w.gifts, l.Key)
 	switch w.rng.IntN(5) {
 	case 0:
 		rewind()

@@ -41,11 +41,14 @@ type Condition struct {
 	Counter         *int64
 	Owner           *string              // "" means: nobody owns it
 	CheckpointOwner *string              // "" means: no hand-off of KCL 3.x is going on
+	AskedBy         *string              // "" means: there is no such attribute; AskedOf and Speaks alike
+	AskedOf         *string              //
+	Speaks          *string              //
 	Position        *checkpoint.Position // the stored position, compared for equality: order is not DynamoDB's to judge
 }
 
 func (c Condition) empty() bool {
-	return c.Counter == nil && c.Owner == nil && c.CheckpointOwner == nil && c.Position == nil
+	return c == Condition{}
 }
 
 // Validate refuses a Condition in which nothing is set. Stores call it first in Write and Delete.
@@ -61,6 +64,9 @@ func (c Condition) Holds(l Lease) bool {
 	return (c.Counter == nil || *c.Counter == l.Counter) &&
 		(c.Owner == nil || *c.Owner == l.Owner) &&
 		(c.CheckpointOwner == nil || *c.CheckpointOwner == l.CheckpointOwner) &&
+		(c.AskedBy == nil || *c.AskedBy == l.AskedBy) &&
+		(c.AskedOf == nil || *c.AskedOf == l.AskedOf) &&
+		(c.Speaks == nil || *c.Speaks == l.Speaks) &&
 		(c.Position == nil || *c.Position == l.Checkpoint.Position)
 }
 
@@ -69,6 +75,9 @@ type Change struct {
 	AddCounter      int64
 	Owner           *string                // "" removes it
 	CheckpointOwner *string                // "" removes it
+	AskedBy         *string                // "" removes it
+	AskedOf         *string                // "" removes it
+	Speaks          *string                // "" removes it
 	OwnerSwitches   *int64                 //
 	Checkpoint      *checkpoint.Checkpoint // whole: a zero Pending removes what was pending, as a checkpoint of KCL does
 	Children        []string               // replaces the set, unless empty
@@ -83,6 +92,15 @@ func (c Change) Apply(l Lease) Lease {
 	}
 	if c.CheckpointOwner != nil {
 		l.CheckpointOwner = *c.CheckpointOwner
+	}
+	if c.AskedBy != nil {
+		l.AskedBy = *c.AskedBy
+	}
+	if c.AskedOf != nil {
+		l.AskedOf = *c.AskedOf
+	}
+	if c.Speaks != nil {
+		l.Speaks = *c.Speaks
 	}
 	if c.OwnerSwitches != nil {
 		l.OwnerSwitches = *c.OwnerSwitches

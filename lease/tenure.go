@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
@@ -12,7 +13,7 @@ import (
 // same lease, even by the same worker, is another value, and everything here answers [ErrLost] from then on. Safe for concurrent use.
 type Tenure struct{ k *keeper }
 
-// ErrLeaving is answered by Gate when the lease should be given back while it waits.
+// ErrLeaving is answered by Gate when the lease should be given away while it waits.
 var ErrLeaving = errors.New("lease: asked to leave")
 
 // Lease returns the row as this worker last knew it to stand in the table.
@@ -22,14 +23,30 @@ func (t *Tenure) Lease() Lease {
 	return t.k.m.row
 }
 
-// Start returns the checkpoint that stood in the row when the lease was acquired: where to begin.
-func (t *Tenure) Start() checkpoint.Checkpoint { return t.k.start }
+// Start returns where this call of serve begins: the checkpoint that stood in the row when the lease was acquired, or, if serve is called again, the last
+// position that was stored or marked since.
+func (t *Tenure) Start() checkpoint.Checkpoint {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.k.start
+}
 
 // Token returns the fencing token of this tenure.
 func (t *Tenure) Token() Token { return t.k.token }
 
-// Leaving is closed when the lease should be given back: finish what was begun, then return from serve.
-func (t *Tenure) Leaving() <-chan struct{} { return t.k.leaving }
+// Leaving is closed when the lease should be given away: finish what was begun, then return from serve. Each call of serve has a channel of its own.
+func (t *Tenure) Leaving() <-chan struct{} { return t.k.leave() }
+
+// Moving tells why Leaving is closed: true means that another worker asks for the lease, and waits until by for serve to return; false that this one stops,
+// or that Leaving is not closed. After by the lease is kept, and serve is called again once it has returned.
+func (t *Tenure) Moving() (by time.Time, moving bool) {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	if !t.k.moving || t.k.stopping {
+		return time.Time{}, false
+	}
+	return t.k.moveBy, true
+}
 
 // Admit is the only way to user code. The goroutine that is about to call it asks immediately before the call, with nothing that blocks in between: nil
 // means that the lease is held at this moment. It is asked once for every call, a repeated one included.
@@ -72,7 +89,7 @@ func (t *Tenure) Pass(p checkpoint.Position) {
 	t.k.m.pass(p)
 }
 
-// Mark says that everything up to p is processed. p is stored with the next renewal, and at the latest when the lease is given back; no request is
+// Mark says that everything up to p is processed. p is stored with the next renewal, and at the latest when the lease is given away; no request is
 // made for it. Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards.
 func (t *Tenure) Mark(p checkpoint.Position) error {
 	t.k.mu.Lock()

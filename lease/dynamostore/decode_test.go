@@ -81,6 +81,9 @@ func TestARowThatIsNoLeaseIsNamedWithWhatIsWrong(t *testing.T) {
 		"stream as a number":       {"kkStream", digits("0"), "type N"},
 		"failover negative":        {"kkFailover", digits("-1"), "milliseconds"},
 		"failover past a duration": {"kkFailover", digits("9223372036855"), "milliseconds"},
+		"asker without a name":     {"kkNext", text(""), "empty"},
+		"asked as a number":        {"kkFrom", digits("0"), "type N"},
+		"mark without a name":      {"kkOwner", text(""), "empty"},
 		"failover as text":         {"kkFailover", text("10s"), "type S"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,24 +141,27 @@ func TestSetsComeInOneOrder(t *testing.T) {
 	}
 }
 
-// One write unit pays for 1,024 bytes, and every lease is written every few seconds.
+// One write unit pays for 1,024 bytes, and every lease is written every few seconds. The exception is a row that a KCL 3.x leader has taken in hand, which has
+// a checkpointOwner for the time of that hand-off; only then may it cost another unit.
 func TestTheLongestRowCostsOneWriteUnit(t *testing.T) {
 	t.Parallel()
 	place, err := checkpoint.At(sequence, 9_999)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const ownerBytes = 128 + 1 + 8 // the longest label, and the suffix of a start
+	const ownerBytes = 64 + 1 + 8 // the longest label, and the suffix of a start
 	owner := strings.Repeat("o", ownerBytes)
 	r, err := encode(lease.Lease{
-		Key:             key,
-		Owner:           owner,
-		CheckpointOwner: owner,
-		Counter:         9_999_999_999_999,
-		OwnerSwitches:   99_999,
-		Checkpoint:      checkpoint.Checkpoint{Position: place, Pending: place},
-		Parents:         []string{"shardId-000000000003", "shardId-000000000004"},
-		Children:        []string{"shardId-000000000020", "shardId-000000000021"},
+		Key:           key,
+		Owner:         owner,
+		AskedBy:       owner,
+		AskedOf:       owner,
+		Speaks:        owner,
+		Counter:       9_999_999_999_999,
+		OwnerSwitches: 99_999,
+		Checkpoint:    checkpoint.Checkpoint{Position: place, Pending: place},
+		Parents:       []string{"shardId-000000000003", "shardId-000000000004"},
+		Children:      []string{"shardId-000000000020", "shardId-000000000021"},
 		HashRange: shard.HashRange{
 			Start: shard.HashKey{Hi: shard.MaxHashKey.Hi}, // both of 39 digits
 			End:   shard.MaxHashKey,
@@ -201,6 +207,7 @@ func FuzzDecode(f *testing.F) {
 			{attrCheckpointSub, sub}, {attrPending, pending}, {attrPendingSub, pendingSub}, {attrPendingState, state},
 			{attrStartingHashKey, start}, {attrEndingHashKey, end}, {attrFailover, failover}, {attrParents, key}, {attrChildren, state},
 			{attrEntityType, position}, {attrStreamName, owner}, {attrStream, state}, {attrCheckpointOwner, pending},
+			{attrAskedBy, owner}, {attrAskedOf, pending}, {attrSpeaks, state},
 		} {
 			if i < len(kinds) {
 				if v := anyValue(kinds[i], c.value); v != nil {

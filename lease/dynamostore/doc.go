@@ -21,6 +21,8 @@
 //	entityType                          S   LEASE; KCL 3.5 keeps rows of other types in the same table
 //	kkStream                            S   ours: the stream's name
 //	kkFailover                          N   ours: the owner's failover time in milliseconds
+//	kkNext, kkFrom                      S   ours: who asks whom for the lease
+//	kkOwner                             S   ours: the owner, if it can be asked
 //
 // A row that cannot be read as a lease is reported as a *lease.RowError and left alone: one of another entityType, one without a counter, one whose
 // checkpoint is neither a number nor a sentinel, one of an application that reads several streams (streamName, shardId).

@@ -79,6 +79,15 @@ func (e *expression) condition(when lease.Condition) string {
 	if when.CheckpointOwner != nil {
 		all = append(all, e.textOrAbsent(attrCheckpointOwner, *when.CheckpointOwner))
 	}
+	if when.AskedBy != nil {
+		all = append(all, e.textOrAbsent(attrAskedBy, *when.AskedBy))
+	}
+	if when.AskedOf != nil {
+		all = append(all, e.textOrAbsent(attrAskedOf, *when.AskedOf))
+	}
+	if when.Speaks != nil {
+		all = append(all, e.textOrAbsent(attrSpeaks, *when.Speaks))
+	}
 	if when.Position != nil {
 		all = append(all, e.position(*when.Position)...)
 	}

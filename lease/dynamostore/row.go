@@ -9,7 +9,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/lease"
 )
 
-// The attributes of a row. All but the last two, which are ours, are named by KCL.
+// The attributes of a row. All but the last five, which are ours, are named by KCL.
 const (
 	attrKey             = "leaseKey"
 	attrOwner           = "leaseOwner"
@@ -30,6 +30,9 @@ const (
 	attrShardID         = "shardId"
 	attrStream          = "kkStream"
 	attrFailover        = "kkFailover"
+	attrAskedBy         = "kkNext"
+	attrAskedOf         = "kkFrom"
+	attrSpeaks          = "kkOwner"
 )
 
 // entityLease is the entityType of a lease; KCL before 3.5 writes none.
@@ -86,6 +89,15 @@ func ofChange(c lease.Change) ([]assignment, error) {
 	if c.CheckpointOwner != nil {
 		all = append(all, textOrNone(attrCheckpointOwner, *c.CheckpointOwner))
 	}
+	if c.AskedBy != nil {
+		all = append(all, textOrNone(attrAskedBy, *c.AskedBy))
+	}
+	if c.AskedOf != nil {
+		all = append(all, textOrNone(attrAskedOf, *c.AskedOf))
+	}
+	if c.Speaks != nil {
+		all = append(all, textOrNone(attrSpeaks, *c.Speaks))
+	}
 	if c.OwnerSwitches != nil {
 		all = append(all, assignment{attrOwnerSwitches, number(*c.OwnerSwitches)})
 	}
@@ -110,6 +122,9 @@ func encode(l lease.Lease) (map[string]types.AttributeValue, error) {
 	all, err := ofChange(lease.Change{
 		Owner:           &l.Owner,
 		CheckpointOwner: &l.CheckpointOwner,
+		AskedBy:         &l.AskedBy,
+		AskedOf:         &l.AskedOf,
+		Speaks:          &l.Speaks,
 		OwnerSwitches:   &l.OwnerSwitches,
 		Checkpoint:      &l.Checkpoint,
 		Children:        l.Children,

@@ -24,6 +24,15 @@ func show(c lease.Condition) string {
 	if c.CheckpointOwner != nil {
 		parts = append(parts, fmt.Sprintf("checkpoint owner %q", *c.CheckpointOwner))
 	}
+	if c.AskedBy != nil {
+		parts = append(parts, fmt.Sprintf("asked by %q", *c.AskedBy))
+	}
+	if c.AskedOf != nil {
+		parts = append(parts, fmt.Sprintf("asked of %q", *c.AskedOf))
+	}
+	if c.Speaks != nil {
+		parts = append(parts, fmt.Sprintf("speaks %q", *c.Speaks))
+	}
 	if c.Position != nil {
 		parts = append(parts, fmt.Sprintf("position %q", *c.Position))
 	}
@@ -41,6 +50,11 @@ func everyChange(t *testing.T) map[string]lease.Change {
 		"no owner":                    {Owner: ptr("")},
 		"checkpoint owner":            {CheckpointOwner: ptr("w2")},
 		"no checkpoint owner":         {CheckpointOwner: ptr("")},
+		"request":                     {AskedBy: ptr("w2"), AskedOf: ptr("w1")},
+		"asked by nobody":             {AskedBy: ptr("")},
+		"asked of nobody":             {AskedOf: ptr("")},
+		"mark":                        {Speaks: ptr("w2")},
+		"no mark":                     {Speaks: ptr("")},
 		"owner switches":              {OwnerSwitches: ptr(int64(8))},
 		"no owner switches":           {OwnerSwitches: ptr(int64(0))},
 		"checkpoint, nothing pending": {Checkpoint: &checkpoint.Checkpoint{Position: at(t, later, 0)}},
@@ -52,8 +66,9 @@ func everyChange(t *testing.T) map[string]lease.Change {
 		"children":                    {Children: []string{"shardId-000000000031"}},
 		"failover time":               {FailoverTime: time.Minute},
 		"everything": {
-			AddCounter: 1, Owner: ptr("w2"), CheckpointOwner: ptr(""), OwnerSwitches: ptr(int64(0)), Checkpoint: &prepared,
-			Children: []string{"shardId-000000000031", "shardId-000000000030"}, FailoverTime: time.Hour,
+			AddCounter: 1, Owner: ptr("w2"), CheckpointOwner: ptr(""), AskedBy: ptr("w3"), AskedOf: ptr(""), Speaks: ptr("w2"), OwnerSwitches: ptr(int64(0)),
+			Checkpoint: &prepared,
+			Children:   []string{"shardId-000000000031", "shardId-000000000030"}, FailoverTime: time.Hour,
 		},
 	}
 }

@@ -12,6 +12,9 @@ const (
 	onCounter = 1 << iota
 	onOwner
 	onCheckpointOwner
+	onAskedBy
+	onAskedOf
+	onSpeaks
 	onPosition
 	onAll = 1<<iota - 1
 )
@@ -20,6 +23,7 @@ const (
 func condition(t *testing.T, l lease.Lease, set, wrong int) lease.Condition {
 	t.Helper()
 	counter, owner, checkpointOwner, position := l.Counter, l.Owner, l.CheckpointOwner, l.Checkpoint.Position
+	askedBy, askedOf, speaks := l.AskedBy, l.AskedOf, l.Speaks
 	if wrong&onCounter != 0 {
 		counter++
 	}
@@ -28,6 +32,15 @@ func condition(t *testing.T, l lease.Lease, set, wrong int) lease.Condition {
 	}
 	if wrong&onCheckpointOwner != 0 {
 		checkpointOwner += "x"
+	}
+	if wrong&onAskedBy != 0 {
+		askedBy += "x"
+	}
+	if wrong&onAskedOf != 0 {
+		askedOf += "x"
+	}
+	if wrong&onSpeaks != 0 {
+		speaks += "x"
 	}
 	if wrong&onPosition != 0 {
 		position = at(t, later, 0)
@@ -41,6 +54,15 @@ func condition(t *testing.T, l lease.Lease, set, wrong int) lease.Condition {
 	}
 	if set&onCheckpointOwner != 0 {
 		c.CheckpointOwner = &checkpointOwner
+	}
+	if set&onAskedBy != 0 {
+		c.AskedBy = &askedBy
+	}
+	if set&onAskedOf != 0 {
+		c.AskedOf = &askedOf
+	}
+	if set&onSpeaks != 0 {
+		c.Speaks = &speaks
 	}
 	if set&onPosition != 0 {
 		c.Position = &position
@@ -93,7 +115,8 @@ func conditions(t *testing.T, s lease.Store) {
 func absentOwners(t *testing.T, s lease.Store) {
 	owned := full(t)
 	create(t, s, owned)
-	for _, c := range []lease.Condition{{Owner: ptr("")}, {CheckpointOwner: ptr("")}} {
+	nobody := []lease.Condition{{Owner: ptr("")}, {CheckpointOwner: ptr("")}, {AskedBy: ptr("")}, {AskedOf: ptr("")}, {Speaks: ptr("")}}
+	for _, c := range nobody {
 		_, err := s.Write(t.Context(), key, c, lease.Change{AddCounter: 1})
 		refused(t, err, key, &owned)
 		refused(t, s.Delete(t.Context(), key, c), key, &owned)
@@ -102,11 +125,12 @@ func absentOwners(t *testing.T, s lease.Store) {
 
 	bare := lease.Lease{Key: other, Counter: 1, Checkpoint: checkpoint.Checkpoint{Position: checkpoint.TrimHorizon}}
 	create(t, s, bare)
-	for _, c := range []lease.Condition{{Owner: ptr("w1")}, {CheckpointOwner: ptr("w1")}} {
+	somebody := []lease.Condition{{Owner: ptr("w1")}, {CheckpointOwner: ptr("w1")}, {AskedBy: ptr("w1")}, {AskedOf: ptr("w1")}, {Speaks: ptr("w1")}}
+	for _, c := range somebody {
 		_, err := s.Write(t.Context(), other, c, lease.Change{AddCounter: 1})
 		refused(t, err, other, &bare)
 	}
-	for _, c := range []lease.Condition{{Owner: ptr("")}, {CheckpointOwner: ptr("")}} {
+	for _, c := range nobody {
 		if _, err := s.Write(t.Context(), other, c, lease.Change{AddCounter: 1}); err != nil {
 			t.Fatalf("Write under %s: %v", show(c), err)
 		}

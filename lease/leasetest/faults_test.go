@@ -79,6 +79,9 @@ var faults = map[string]struct {
 	"counter is not compared":  {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.Counter = nil; return c })},
 	"owner is not compared":    {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.Owner = nil; return c })},
 	"hand-off is not seen":     {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.CheckpointOwner = nil; return c })},
+	"asker is not compared":    {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.AskedBy = nil; return c })},
+	"asked is not compared":    {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.AskedOf = nil; return c })},
+	"mark is not compared":     {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.Speaks = nil; return c })},
 	"position is not compared": {"a write happens exactly under its condition", under(func(c lease.Condition) lease.Condition { c.Position = nil; return c })},
 	"nobody is anybody": {"nobody and no hand-off are conditions", under(func(c lease.Condition) lease.Condition {
 		if c.Owner != nil && *c.Owner == "" {
