@@ -348,8 +348,8 @@ func TestWorkersThatStartTogetherShareOneConsumer(t *testing.T) {
 			f.put(fmt.Sprint(k), "x")
 		}
 		time.Sleep(15 * time.Second)
-		if n := len(f.deliveries()); n != 0 {
-			t.Errorf("%d records before the consumer was ACTIVE", n)
+		if n, calls := len(f.deliveries()), f.s.Calls("SubscribeToShard"); n != 0 || calls != 0 {
+			t.Errorf("%d records and %d subscriptions before the consumer was ACTIVE", n, calls)
 		}
 		f.delivered(16)
 		if got := f.consumers(); !slices.Equal(got, []string{"app ACTIVE"}) || registered.Hits() != 1 {

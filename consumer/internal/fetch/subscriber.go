@@ -67,8 +67,8 @@ type SubscriberOptions struct {
 // Subscriber yields the events of one shard's subscriptions, one after the other. It is not safe for concurrent use.
 //
 // It has no goroutine and no buffer. The SDK decodes at most two events ahead of the one that was taken; then nothing is read from the connection until
-// Next asks again. So a page whose delivery takes long costs two events of memory, and the service, whose stream ends meanwhile,
-// nothing: what was not taken is subscribed to again.
+// Next asks again. So a page whose delivery takes long costs two events of memory, and what the connection itself buffers (up to 4 MiB of a stream
+// in Go's HTTP/2). If the service ends the stream meanwhile, what was not taken is subscribed to again.
 type Subscriber struct {
 	api     SubscribeAPI
 	opts    SubscriberOptions
@@ -193,7 +193,7 @@ func (s *Subscriber) event(ctx context.Context) (*Page, error) {
 	defer timer.Stop()
 	for {
 		var event types.SubscribeToShardEventStream
-		open := true
+		var open bool
 		select {
 		case event, open = <-s.current.stream.Events():
 		case <-ctx.Done():

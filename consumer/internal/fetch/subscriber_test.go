@@ -216,29 +216,34 @@ func TestAPageThatIsHeldCostsTwoEventsAndNothingElse(t *testing.T) {
 	}, kinesistest.WithoutLimits())
 }
 
-// counting counts what is read of answers.
+// counting counts what is read of answers, and how many were closed.
 type counting struct {
-	next aws.HTTPClient
-	read atomic.Int64
+	next         aws.HTTPClient
+	read, closed atomic.Int64
 }
 
 func (c *counting) Do(req *http.Request) (*http.Response, error) {
 	resp, err := c.next.Do(req)
 	if err == nil {
-		resp.Body = &countingBody{resp.Body, &c.read}
+		resp.Body = &countingBody{resp.Body, c}
 	}
 	return resp, err
 }
 
 type countingBody struct {
 	io.ReadCloser
-	n *atomic.Int64
+	all *counting
 }
 
 func (c *countingBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.n.Add(int64(n))
+	c.all.read.Add(int64(n))
 	return n, err
+}
+
+func (c *countingBody) Close() error {
+	c.all.closed.Add(1)
+	return c.ReadCloser.Close()
 }
 
 func TestASubscriptionOfADeadWorkerIsWaitedForAndReplaced(t *testing.T) {
@@ -413,6 +418,10 @@ func TestTheLastEventHasRecordsAndChildren(t *testing.T) {
 
 func TestTheEndOfTheContextEndsTheSubscriptionEvenWhileNobodyReads(t *testing.T) {
 	bubble(t, func(b *bench) {
+		body := &counting{next: b.s.Config("reader").HTTPClient}
+		cfg := b.s.Config("reader")
+		cfg.HTTPClient = body
+		b.spy.Client = kinesis.NewFromConfig(cfg)
 		for range 5 {
 			b.put(strings.Repeat("x", 600_000))
 		}
@@ -422,9 +431,12 @@ func TestTheEndOfTheContextEndsTheSubscriptionEvenWhileNobodyReads(t *testing.T)
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		before := body.closed.Load()
 		cancel()
-		// Nobody calls Next or Close: the bubble could not end if that were needed. What was not taken is not read on.
 		synctest.Wait()
+		if body.closed.Load() == before {
+			t.Error("the connection is kept until somebody calls Next or Close")
+		}
 		if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) || len(b.positions) != 1 {
 			t.Errorf("%v, %d subscriptions", err, len(b.positions))
 		}
