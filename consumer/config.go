@@ -23,6 +23,10 @@ type Config struct {
 	// the first 64 bytes of it.
 	Worker string
 
+	// FanOut reads by enhanced fan-out instead of by polling. Default: nil, polling, since a fan-out consumer is paid for by the hour; KCL's default is
+	// fan-out.
+	FanOut *FanOut
+
 	Polling Polling
 
 	// ShutdownTimeout bounds the stop that begins when Run's ctx ends. Default: 20 s, since Kubernetes kills after 30 s. Negative: unbounded.
@@ -40,22 +44,53 @@ type Polling struct {
 	MaxInterval time.Duration // between two calls at the tip. Default: 1 s; at most 4 min, since an iterator lives for 5
 }
 
+// FanOut is enhanced fan-out: a consumer that is registered with the stream, for which each shard has 2 MiB a second beside what other consumers read
+// (AWS limit), pushed as it is written. A stream has at most 20 consumers (AWS limit; 50 on-demand with a commitment). The consumer is the
+// application's: all workers use the same one, and another application needs one of its own.
+type FanOut struct {
+	// Name of the consumer. It is registered if the stream has none of that name, at the start and whenever it is found to be gone.
+	// Default: Application
+	Name string
+
+	// ARN is of a consumer that somebody else registered, such as whoever owns the stream. It is used instead of Name, and never registered.
+	ARN string
+
+	// Deregister ends the registration when Run ends, if it was this process that registered the consumer and was told so: after a lost answer it does
+	// not know. Run waits for that, 5 s at most. Other workers of the application then register the consumer anew, which costs them a pause: set it for
+	// an application that has one worker. Default: a consumer stays registered, and paid for.
+	Deregister bool
+
+	// OrElsePoll polls, as Config.Polling says, while no subscription can be had: the consumer is not ACTIVE, the stream has too many of them, or
+	// subscriptions have failed for 10 s. It goes back to fan-out by itself. Default: wait, and say so in Health.
+	OrElsePoll bool
+}
+
 const (
 	maxRecords      = 10_000 // AWS limit of GetRecords
 	maxPollInterval = 4 * time.Minute
 	maxWorker       = 64 // keeps a lease's row within one write unit
 )
 
-// Stream names and ARNs as Kinesis accepts them.
+// Names of streams, which are also those of fan-out consumers, and ARNs as Kinesis accepts them.
 var (
 	streamName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
 	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/([a-zA-Z0-9_.-]{1,128})$`)
+
+	// The stream's ARN, and the name of the consumer with the second of its registration.
+	consumerARN = regexp.MustCompile(`^(arn:aws[a-z-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/([a-zA-Z0-9_.-]{1,128}))/consumer/[a-zA-Z0-9_.-]{1,128}:[0-9]+$`)
 )
 
 // WithDefaults returns c with every zero field replaced by its default.
 func (c Config) WithDefaults() Config {
 	if c.Worker == "" {
 		c.Worker = hostName()
+	}
+	if c.FanOut != nil {
+		own := *c.FanOut // the caller's stays as it is
+		if own.Name == "" && own.ARN == "" {
+			own.Name = c.Application
+		}
+		c.FanOut = &own
 	}
 	if c.Polling.MaxRecords == 0 {
 		c.Polling.MaxRecords = maxRecords
@@ -92,6 +127,9 @@ func (c Config) Validate() error {
 	if len(c.Worker) > maxWorker {
 		bad("Worker", "has %d bytes, more than %d", len(c.Worker), maxWorker)
 	}
+	if c.FanOut != nil {
+		c.validateFanOut(bad)
+	}
 	if n := c.Polling.MaxRecords; n < 1 || n > maxRecords {
 		bad("Polling.MaxRecords", "%d is not within 1 and %d", n, maxRecords)
 	}
@@ -102,6 +140,28 @@ func (c Config) Validate() error {
 		bad("Polling.MinInterval", "%v is longer than MaxInterval %v", c.Polling.MinInterval, c.Polling.MaxInterval)
 	}
 	return errors.Join(append(errs, leaseErrors(c.Lease)...)...)
+}
+
+func (c Config) validateFanOut(bad func(field, format string, args ...any)) {
+	f := c.FanOut
+	if f.ARN == "" {
+		if c.Application != "" && !streamName.MatchString(f.Name) {
+			bad("FanOut.Name", "%.300q cannot be a consumer's name: 1 to 128 letters, digits and _ . -", f.Name)
+		}
+		return
+	}
+	switch m := consumerARN.FindStringSubmatch(f.ARN); {
+	case m == nil:
+		bad("FanOut.ARN", "%.300q is not the ARN of a consumer", f.ARN)
+	case m[1] != c.Stream && m[2] != c.Stream:
+		bad("FanOut.ARN", "%s is a consumer of another stream than %.300q", f.ARN, c.Stream)
+	}
+	if f.Name != "" {
+		bad("FanOut.Name", "is given beside ARN, which names the consumer")
+	}
+	if f.Deregister {
+		bad("FanOut.Deregister", "is for a consumer that this process may register, not for one that is given by its ARN")
+	}
 }
 
 // leaseErrors makes violations in the lease's part ours.

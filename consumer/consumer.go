@@ -29,7 +29,10 @@ type Consumer struct {
 
 	coordinator *lease.Coordinator
 	listing     *listing
-	done        chan struct{} // closed when Run has returned, or never will be
+
+	registration *registration // nil without fan-out
+
+	done chan struct{} // closed when Run has returned, or never will be
 
 	hard     context.Context // ends, with cause ErrStopped, when what is left of a stop is to be cut short
 	stopHard context.CancelCauseFunc
@@ -67,6 +70,9 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}
 	c.log = c.log.With(zap.String("worker", c.coordinator.Owner()))
+	if cfg.FanOut != nil {
+		c.registration = newRegistration(k, c.stream, *cfg.FanOut, c.log, c.rng("fan-out"))
+	}
 	return c, nil
 }
 

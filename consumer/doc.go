@@ -87,6 +87,21 @@
 // sends the aggregate again to the other. So of an aggregate that was packed for an ancestor of its shard (the outer partition key is "a", and all of
 // its records fall into that ancestor's range) only those records are delivered that fall into the shard's own range. Nothing else is ever filtered.
 //
+// # Polling and enhanced fan-out
+//
+// By default shards are polled: it costs nothing beyond the stream, and all applications share a shard's five calls and 2 MiB a second. KCL's default
+// is the other way, enhanced fan-out: Kinesis knows the application as a registered consumer, gives it 2 MiB a second of each shard for itself, and
+// pushes records within some 70 ms of their writing; it is paid for by consumer, shard and hour, and by what is read. Config.FanOut turns it on:
+//
+//	consumer.Config{Application: "quakes", Stream: "earthquakes", FanOut: &consumer.FanOut{}}
+//
+// The first worker registers the consumer and all read in its name. A worker subscribes to each of its shards, again after five minutes, when the
+// connection is cut or says nothing for 30 s, each time behind the last event that it took. So a failure of the network costs a pause, and no record. Another
+// subscription in the consumer's name, such as that of a worker which died, cannot be replaced before it is five seconds old: a shard that moves may
+// pause for that long. While your code works on a page, nothing more is read: a slow shard costs a bounded piece of memory (two events, and up to 4 MiB in
+// Go's HTTP/2), and leases are renewed all the while. A consumer that somebody deregistered is registered again. FanOut.OrElsePoll polls for as
+// long as no subscription can be had. Stored positions are the same in both ways, so an application can change between them.
+//
 // # Operation
 //
 // [Consumer.Health] is a snapshot for probes and dashboards: Ready for a readiness probe, Err and each shard's Err for a human being. Throttling,
@@ -94,5 +109,7 @@
 // taken again when the table is back. A vanished table is never created anew while the consumer runs, because it may be about to be restored, and
 // an empty one would start every shard from the beginning.
 //
-// Permissions on the stream: kinesis:ListShards, kinesis:GetShardIterator, kinesis:GetRecords; for the table see package dynamostore.
+// Permissions on the stream: kinesis:ListShards, kinesis:GetShardIterator, kinesis:GetRecords; for the table see package dynamostore. For fan-out
+// kinesis:DescribeStreamSummary (if Config.Stream is a name) and kinesis:RegisterStreamConsumer on the stream, kinesis:DescribeStreamConsumer,
+// kinesis:SubscribeToShard and, to deregister, kinesis:DeregisterStreamConsumer on the consumer; the two for polling only with FanOut.OrElsePoll.
 package consumer

@@ -82,10 +82,18 @@ func newFleet(t *testing.T, shards int) *fleet {
 	if shards > 0 {
 		s.CreateStream(streamName, shards)
 	}
-	return &fleet{
-		t: t, s: s, api: kinesis.NewFromConfig(s.Config("test")),
-		store: dynamostore.New(dynamodb.NewFromConfig(s.Config("test")), dynamostore.Config{Table: tableName}),
-	}
+	return newFleetOn(t, s)
+}
+
+// newFleetOn is newFleet on a server of the test's making.
+func newFleetOn(t *testing.T, s *kinesistest.Server) *fleet {
+	f := &fleet{t: t, s: s, api: kinesis.NewFromConfig(s.Config("test"))}
+	f.store = f.table(tableName)
+	return f
+}
+
+func (f *fleet) table(name string) *dynamostore.Store {
+	return dynamostore.New(dynamodb.NewFromConfig(f.s.Config("test")), dynamostore.Config{Table: name})
 }
 
 // close ends what a test left running.

@@ -11,18 +11,20 @@ import (
 // A panic in a hook is not caught.
 type Hooks struct {
 	Lease   lease.Hooks
-	Fetched func(FetchEvent) // once for each attempt at a page
+	Fetched func(FetchEvent) // once for each attempt at a page, or event of a subscription
 	Failed  func(f *Failure) // once for each call of your code that failed
 	Dropped func(DropEvent)
 }
 
-// FetchEvent is one attempt at a page.
+// FetchEvent is one attempt at a page: a poll, or the wait for a subscription's event.
 type FetchEvent struct {
 	Stream, Shard  string
-	Records, Bytes int // as Kinesis counts them
-	UserRecords    int // that will be delivered
-	Behind, Took   time.Duration
-	Err            error // nil: the page was read
+	Records, Bytes int           // as Kinesis counts them
+	UserRecords    int           // that will be delivered
+	Behind         time.Duration // of the page's end, behind the tip of the shard
+	Took           time.Duration // of the requests; with FanOut, of those for a subscription, if the event had to wait for one
+	FanOut         bool          // a subscription's event, or the attempt at one
+	Err            error         // nil: the page was read
 }
 
 // DropEvent is about records that are not delivered, and not because they were delivered before.

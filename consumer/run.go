@@ -17,8 +17,8 @@ import (
 // and shards whose code returns within two seconds are still released. The values of ctx reach your code.
 //
 // Run returns nil after a complete stop and *[DrainError] after one that was cut short. Other errors come from the start, before anything was read:
-// *[ConfigError] (the stream does not exist, or it may not be listed), *[IdentityError], *lease.TableError, [ErrRunning]. Throttling, outages, lost leases
-// and a lease table that vanishes never end Run; [Consumer.Health] tells of them.
+// *[ConfigError] (the stream does not exist, or may not be listed; the fan-out consumer cannot be used or registered), *[IdentityError],
+// *lease.TableError, [ErrRunning]. Throttling, outages, lost leases and a lease table that vanishes never end Run; [Consumer.Health] tells of them.
 //
 // When Run has returned, everything it started is over, except for calls of your code that did not return although their context had ended, and the
 // Close that follows them.
@@ -28,6 +28,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.end()
+	defer c.registration.deregister(ctx)
 	if err := c.start(running); err != nil {
 		if running.Err() != nil {
 			return nil // asked to stop before it held anything

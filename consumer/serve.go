@@ -211,20 +211,18 @@ func (s *session) openOnce(ctx context.Context, t *try) (p Processor, admitted b
 
 // read fetches and delivers until the shard is finished (nil) or something ends the session.
 func (s *session) read(ctx, stay context.Context) error {
-	poller := fetch.New(s.c.api, fetch.Options{
-		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.tenure.Start().Position, Rand: s.rng,
-		MaxRecords: s.c.cfg.Polling.MaxRecords, MinInterval: s.c.cfg.Polling.MinInterval, MaxInterval: s.c.cfg.Polling.MaxInterval,
-	})
+	source := s.source()
+	defer source.Close()
 	for {
-		page, err := poller.Next(stay)
+		page, err := source.Next(stay)
 		if stop := s.stopped(ctx); stop != nil {
 			return stop
 		}
 		if err != nil {
-			s.fetchFailed(stay, err, poller.Took())
+			s.fetchFailed(stay, err, source)
 			continue
 		}
-		if err := s.page(ctx, stay, page, poller.Took()); err != nil {
+		if err := s.page(ctx, stay, page, source); err != nil {
 			return err
 		}
 		if !page.Closed {
@@ -238,8 +236,8 @@ func (s *session) read(ctx, stay context.Context) error {
 
 // fetchFailed tells of a page that could not be read. A stream or shard that is gone is never taken for a shard's end: it may be a stream that was
 // deleted and made again, or a table of another one. What the listing says about it is told, and reading is tried again.
-func (s *session) fetchFailed(stay context.Context, err error, took time.Duration) {
-	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: took, Err: err})
+func (s *session) fetchFailed(stay context.Context, err error, from source) {
+	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: from.Took(), FanOut: from.FanOut(), Err: err})
 	switch awsx.Classify(err) {
 	case awsx.Expired:
 		return // after a long pause, and mended by the next attempt
@@ -258,12 +256,13 @@ func (s *session) fetchFailed(stay context.Context, err error, took time.Duratio
 }
 
 // page delivers one page and accounts for what is not delivered of it.
-func (s *session) page(ctx, stay context.Context, p *fetch.Page, took time.Duration) error {
+func (s *session) page(ctx, stay context.Context, p *fetch.Page, from source) error {
 	got := s.unpacker.unpack(p)
 	s.view.fetched(p.Behind)
 	s.mended()
 	s.c.fetched(FetchEvent{
-		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), Behind: p.Behind, Took: took,
+		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), Behind: p.Behind,
+		Took: from.Took(), FanOut: from.FanOut(),
 	})
 	if p.Trimmed {
 		s.expired(p)

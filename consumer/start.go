@@ -31,6 +31,9 @@ func (c *Consumer) start(ctx context.Context) error {
 	if err := c.attempt(ctx, "list shards", list, c.hopelessStream); err != nil {
 		return err
 	}
+	if err := c.startFanOut(ctx); err != nil {
+		return err
+	}
 	seed := func(ctx context.Context) error {
 		graph, at := c.listing.known()
 		return c.coordinator.Seed(ctx, c.stream.Name, graph, serviceTime(at))

@@ -11,7 +11,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// Page is what one GetRecords answered.
+// Page is what one GetRecords answered, or one event of a subscription.
 type Page struct {
 	Records []Record
 	Bytes   int           // of data and partition keys
@@ -22,8 +22,8 @@ type Page struct {
 	// between that record and this page has aged out of retention, too.
 	Trimmed bool
 
-	// Closed says that no iterator follows. That alone is not the end of the shard: Children, or a listing, has to confirm it. If nothing does,
-	// the next call of Next asks for a new iterator and goes on.
+	// Closed says that no iterator, or continuation, follows. That alone is not the end of the shard: Children, or a listing, has to confirm it. If
+	// nothing does, the next call of Next asks for a new iterator, or subscription, and goes on.
 	Closed   bool
 	Children []shard.Shard // as the answer names them, on a closed page
 }
@@ -39,26 +39,50 @@ type Record struct {
 
 // page reads an answer. It fails if the answer has a sequence number that is none: a position made of it could never be stored.
 func page(out *kinesis.GetRecordsOutput) (*Page, error) {
-	p := &Page{Records: make([]Record, len(out.Records))}
-	for i := range out.Records {
-		r, err := record(&out.Records[i])
+	p, err := newPage(out.Records, out.MillisBehindLatest)
+	if err != nil {
+		return nil, err
+	}
+	p.At, _ = awsx.ServerTime(out.ResultMetadata)
+	p.closes(text(out.NextShardIterator), out.ChildShards)
+	return p, nil
+}
+
+// eventPage is page for an event of a subscription.
+func eventPage(e *types.SubscribeToShardEvent) (*Page, error) {
+	p, err := newPage(e.Records, e.MillisBehindLatest)
+	if err != nil {
+		return nil, err
+	}
+	p.closes(text(e.ContinuationSequenceNumber), e.ChildShards)
+	return p, nil
+}
+
+func newPage(records []types.Record, behind *int64) (*Page, error) {
+	p := &Page{Records: make([]Record, len(records))}
+	for i := range records {
+		r, err := record(&records[i])
 		if err != nil {
 			return nil, err
 		}
 		p.Bytes += len(r.Data) + len(r.PartitionKey)
 		p.Records[i] = r
 	}
-	if out.MillisBehindLatest != nil {
-		p.Behind = time.Duration(max(0, *out.MillisBehindLatest)) * time.Millisecond
-	}
-	p.At, _ = awsx.ServerTime(out.ResultMetadata)
-	if text(out.NextShardIterator) == "" {
-		p.Closed = true
-		for _, c := range out.ChildShards {
-			p.Children = append(p.Children, child(c))
-		}
+	if behind != nil {
+		p.Behind = time.Duration(max(0, *behind)) * time.Millisecond
 	}
 	return p, nil
+}
+
+// closes looks at what follows the page. Children are believed only where nothing else does.
+func (p *Page) closes(next string, children []types.ChildShard) {
+	if next != "" {
+		return
+	}
+	p.Closed = true
+	for _, c := range children {
+		p.Children = append(p.Children, child(c))
+	}
 }
 
 func record(r *types.Record) (Record, error) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/internal/awsx"
@@ -67,19 +66,17 @@ type Poller struct {
 	next    time.Time // of the next call
 	took    time.Duration
 
+	at       *cursor
 	iterator string // empty: a new one is needed
-	last     string // sequence number of the last record that was fetched; empty before the first
-	expected string // sequence number of the record that has to come first, if it is not trimmed; empty once that is known
 }
 
 // New returns a Poller whose first call is made at once.
 func New(api API, opts Options) *Poller {
-	p := &Poller{api: api, opts: opts, backoff: retry.NewBackoff(opts.Rand, backoffBase, backoffMax)}
-	// An inclusive start, sub-sequence number -1, names a record that may never have existed: nothing can be concluded from its absence.
-	if !opts.Start.IsSentinel() && opts.Start.Sub() >= 0 {
-		p.expected = opts.Start.Sequence()
-	}
-	return p
+	return newPoller(api, opts, newCursor(opts.Start))
+}
+
+func newPoller(api API, opts Options, at *cursor) *Poller {
+	return &Poller{api: api, opts: opts, at: at, backoff: retry.NewBackoff(opts.Rand, backoffBase, backoffMax)}
 }
 
 // Next waits until the service may be asked again and makes one attempt at the next page. After an error it can be called again: it then waits
@@ -101,12 +98,18 @@ func (p *Poller) Next(ctx context.Context) (*Page, error) {
 	}
 	p.backoff.Reset()
 	p.next = begin.Add(p.interval(got))
-	p.note(got)
+	p.at.take(got, "")
 	return got, nil
 }
 
 // Took is how long the requests of the last Next took, without the wait before them.
 func (p *Poller) Took() time.Duration { return p.took }
+
+// FanOut is false: these are polls.
+func (p *Poller) FanOut() bool { return false }
+
+// Close does nothing: between two calls of Next there is nothing that is open.
+func (p *Poller) Close() {}
 
 // fetch makes at most two requests: for an iterator, if there is none, and for the records.
 func (p *Poller) fetch(ctx context.Context) (*Page, error) {
@@ -138,15 +141,7 @@ func (p *Poller) open(ctx context.Context) error {
 	defer cancel()
 	in := &kinesis.GetShardIteratorInput{ShardId: &p.opts.Shard}
 	in.StreamName, in.StreamARN = p.opts.Stream.Reference()
-	sequence := p.opts.Start.Sequence()
-	switch {
-	case p.last != "":
-		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &p.last
-	case p.opts.Start == checkpoint.TrimHorizon:
-		in.ShardIteratorType = types.ShardIteratorTypeTrimHorizon
-	default:
-		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAtSequenceNumber, &sequence
-	}
+	in.ShardIteratorType, in.StartingSequenceNumber = p.at.where(false)
 	out, err := p.api.GetShardIterator(ctx, in, awsx.KinesisOnce)
 	if err != nil {
 		return fmt.Errorf("get shard iterator: %w", err)
@@ -174,16 +169,4 @@ func (p *Poller) interval(got *Page) time.Duration {
 		d = max(d, time.Duration(got.Bytes)*time.Second/readRate)
 	}
 	return d
-}
-
-// note remembers where got ends and whether its beginning is what was expected.
-func (p *Poller) note(got *Page) {
-	n := len(got.Records)
-	if p.expected != "" && (n > 0 || got.Closed) {
-		got.Trimmed = n == 0 || got.Records[0].Position.Sequence() != p.expected
-		p.expected = ""
-	}
-	if n > 0 {
-		p.last = got.Records[n-1].Position.Sequence()
-	}
 }

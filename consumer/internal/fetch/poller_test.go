@@ -29,6 +29,9 @@ type spy struct {
 	polls     []time.Duration
 	limit     int32
 	begin     time.Time
+
+	positions  []string // of subscriptions
+	subscribed []time.Duration
 }
 
 func (s *spy) GetShardIterator(ctx context.Context, in *kinesis.GetShardIteratorInput, opts ...func(*kinesis.Options)) (*kinesis.GetShardIteratorOutput, error) {
@@ -89,7 +92,7 @@ func (b *bench) poller(start checkpoint.Position, change func(*fetch.Options)) *
 	return fetch.New(b.spy, o)
 }
 
-func (b *bench) next(p *fetch.Poller) *fetch.Page {
+func (b *bench) next(p nexter) *fetch.Page {
 	b.t.Helper()
 	page, err := p.Next(context.Background())
 	if err != nil {
@@ -98,7 +101,7 @@ func (b *bench) next(p *fetch.Poller) *fetch.Page {
 	return page
 }
 
-func (b *bench) fails(p *fetch.Poller) {
+func (b *bench) fails(p nexter) {
 	b.t.Helper()
 	if page, err := p.Next(context.Background()); err == nil {
 		b.t.Fatalf("got %+v, want an error", page)

@@ -1,0 +1,444 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
+	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
+	"github.com/kinesiskit/kinesiskit/internal/awsx"
+	"github.com/kinesiskit/kinesiskit/kinesistest"
+)
+
+const streamARN = "arn:aws:kinesis:us-east-1:000000000000:stream/" + streamName
+
+func (s *spy) SubscribeToShard(ctx context.Context, in *kinesis.SubscribeToShardInput, opts ...func(*kinesis.Options)) (*kinesis.SubscribeToShardOutput, error) {
+	what := string(in.StartingPosition.Type)
+	if in.StartingPosition.SequenceNumber != nil {
+		what += " " + *in.StartingPosition.SequenceNumber
+	}
+	s.positions = append(s.positions, what)
+	s.subscribed = append(s.subscribed, time.Since(s.begin))
+	return s.Client.SubscribeToShard(ctx, in, opts...)
+}
+
+// registered is a consumer whose registration never ends, and what was said of it.
+type registered struct {
+	arn     string
+	err     error
+	missing int
+}
+
+func (r *registered) ARN(context.Context) (string, error) { return r.arn, r.err }
+func (r *registered) Missing(string)                      { r.missing++ }
+
+// register makes a consumer at the server.
+func (b *bench) register(name string) *registered {
+	b.t.Helper()
+	out, err := kinesis.NewFromConfig(b.s.Config("operator")).RegisterStreamConsumer(context.Background(),
+		&kinesis.RegisterStreamConsumerInput{StreamARN: aws.String(streamARN), ConsumerName: &name})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &registered{arn: *out.Consumer.ConsumerARN}
+}
+
+func (b *bench) subscriber(c fetch.Registration, start checkpoint.Position) *fetch.Subscriber {
+	s := fetch.NewSubscriber(b.spy, fetch.SubscriberOptions{Consumer: c, Shard: shardID, Start: start, Rand: rand.New(rand.NewPCG(1, 1))})
+	b.t.Cleanup(s.Close)
+	return s
+}
+
+type nexter interface {
+	Next(ctx context.Context) (*fetch.Page, error)
+}
+
+// records collects n records, and fails on an error or on more.
+func (b *bench) records(from nexter, n int) string {
+	b.t.Helper()
+	var all strings.Builder
+	for got := 0; got < n; {
+		page, err := from.Next(context.Background())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		got += len(page.Records)
+		all.WriteString(data(page))
+		if got > n {
+			b.t.Fatalf("%d records, %q, want %d", got, all.String(), n)
+		}
+	}
+	return all.String()
+}
+
+// other subscribes for somebody else with the same consumer, and keeps what it gets to itself.
+func (b *bench) other(arn string) {
+	b.t.Helper()
+	if err := b.tryOther(arn); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) tryOther(arn string) error {
+	shard := shardID
+	out, err := kinesis.NewFromConfig(b.s.Config("other")).SubscribeToShard(context.Background(), &kinesis.SubscribeToShardInput{
+		ConsumerARN: &arn, ShardId: &shard, StartingPosition: &types.StartingPosition{Type: types.ShardIteratorTypeLatest},
+	}, awsx.SubscribeOnce)
+	if err != nil {
+		return err
+	}
+	b.t.Cleanup(func() { _ = out.GetStream().Close() })
+	return nil
+}
+
+func TestAfterFiveMinutesTheNextSubscriptionFollowsAtOnce(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		defer s.Close()
+		b.put("a")
+		got := b.records(s, 1)
+		for time.Since(b.begin) < 11*time.Minute {
+			page := b.next(s)
+			if age := time.Since(page.At); age < 0 || age >= time.Second {
+				t.Fatalf("the service's clock is %v off", age)
+			}
+		}
+		b.put("b")
+		if got += b.records(s, 1); got != "ab" {
+			t.Errorf("got %q", got)
+		}
+		if want := []time.Duration{0, 5 * time.Minute, 10 * time.Minute}; !slices.Equal(b.subscribed, want) {
+			t.Errorf("subscribed at %v, want %v", b.subscribed, want)
+		}
+		if b.positions[0] != "TRIM_HORIZON" || !strings.HasPrefix(b.positions[1], "AFTER_SEQUENCE_NUMBER ") || b.positions[1] >= b.positions[2] {
+			t.Errorf("subscribed at %q: an idle shard's place moves on", b.positions)
+		}
+	})
+}
+
+func TestACutAtAnyByteLosesAndRepeatsNothing(t *testing.T) {
+	bubble(t, func(b *bench) {
+		rng := rand.New(rand.NewPCG(7, 7))
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		defer s.Close()
+		var want, got strings.Builder
+		for range 200 { // one for each subscription
+			b.s.On("SubscribeToShard", kinesistest.CutStream(rng.IntN(4), rng.IntN(400))).Times(1)
+		}
+		for i := range 60 {
+			for j := range 1 + rng.IntN(4) {
+				text := fmt.Sprintf("%d.%d ", i, j)
+				want.WriteString(text)
+				b.put(text)
+				time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+			}
+			for got.Len() < want.Len() {
+				page, err := s.Next(context.Background())
+				if err == nil {
+					got.WriteString(data(page))
+				}
+			}
+		}
+		if got.String() != want.String() {
+			t.Errorf("got %q\nwant %q", got.String(), want.String())
+		}
+		if n := len(b.positions); n < 30 {
+			t.Errorf("%d subscriptions: the cuts were not met", n)
+		}
+		for i := range b.subscribed[1:] {
+			if d := b.subscribed[i+1] - b.subscribed[i]; d < 5*time.Second {
+				t.Errorf("a subscription was followed by another call after %v", d)
+			}
+		}
+	})
+}
+
+func TestASubscriptionThatIsCutAtOnceIsTold(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.put("a")
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		defer s.Close()
+		b.s.On("SubscribeToShard", kinesistest.CutStream(0, 0)).Times(2)
+		b.fails(s)
+		b.fails(s)
+		if got := b.records(s, 1); got != "a" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// What was not taken is subscribed to again, and until then it costs two events of memory.
+func TestAPageThatIsHeldCostsTwoEventsAndNothingElse(t *testing.T) {
+	bubble(t, func(b *bench) {
+		body := &counting{next: b.s.Config("reader").HTTPClient}
+		cfg := b.s.Config("reader")
+		cfg.HTTPClient = body
+		b.spy.Client = kinesis.NewFromConfig(cfg)
+		const event = 600_000 // so that each has an event of its own
+		var want []string
+		for i := range 8 {
+			b.put(strings.Repeat(string(rune('a'+i)), event))
+			want = append(want, string(rune('a'+i)))
+		}
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		defer s.Close()
+		var got []string
+		got = append(got, data(b.next(s))[:1])
+		synctest.Wait()
+		time.Sleep(10 * time.Minute) // in the hands of the application
+		synctest.Wait()
+		// Base64 makes four bytes of three.
+		if n := body.read.Load(); n > 3*event*3/2 {
+			t.Errorf("%d bytes were read, of which one event was taken", n)
+		}
+		for len(got) < len(want) {
+			if text := data(b.next(s)); text != "" {
+				got = append(got, text[:1])
+			}
+		}
+		if !slices.Equal(got, want) || len(b.positions) < 2 {
+			t.Errorf("got %q with subscriptions at %q", got, b.positions)
+		}
+	}, kinesistest.WithoutLimits())
+}
+
+// counting counts what is read of answers, and how many were closed.
+type counting struct {
+	next         aws.HTTPClient
+	read, closed atomic.Int64
+}
+
+func (c *counting) Do(req *http.Request) (*http.Response, error) {
+	resp, err := c.next.Do(req)
+	if err == nil {
+		resp.Body = &countingBody{resp.Body, c}
+	}
+	return resp, err
+}
+
+type countingBody struct {
+	io.ReadCloser
+	all *counting
+}
+
+func (c *countingBody) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.all.read.Add(int64(n))
+	return n, err
+}
+
+func (c *countingBody) Close() error {
+	c.all.closed.Add(1)
+	return c.ReadCloser.Close()
+}
+
+func TestASubscriptionOfADeadWorkerIsWaitedForAndReplaced(t *testing.T) {
+	for _, age := range []time.Duration{0, 2 * time.Second, 4900 * time.Millisecond, 5 * time.Second, time.Minute} {
+		t.Run(age.String(), func(t *testing.T) {
+			bubble(t, func(b *bench) {
+				consumer := b.register("app")
+				b.other(consumer.arn)
+				b.put("a")
+				time.Sleep(age)
+				s := b.subscriber(consumer, checkpoint.TrimHorizon)
+				defer s.Close()
+				begin := time.Now()
+				for {
+					page, err := s.Next(context.Background())
+					if err == nil {
+						if data(page) != "a" {
+							t.Errorf("got %q", data(page))
+						}
+						break
+					}
+					var inUse *types.ResourceInUseException
+					if !errors.As(err, &inUse) {
+						t.Fatal(err)
+					}
+				}
+				if took, left := time.Since(begin), max(0, 5*time.Second-age); took > left+1250*time.Millisecond {
+					t.Errorf("it took %v, though the other one could be replaced after %v", took, left)
+				}
+			})
+		})
+	}
+}
+
+func TestATakeOverIsNotAnsweredBeforeItCanSucceed(t *testing.T) {
+	bubble(t, func(b *bench) {
+		consumer := b.register("app")
+		s := b.subscriber(consumer, checkpoint.TrimHorizon)
+		defer s.Close()
+		b.put("a")
+		b.records(s, 1)
+		time.Sleep(6 * time.Second)
+		taken := time.Since(b.begin)
+		b.other(consumer.arn)
+		b.put("b")
+		var failed error
+		got := ""
+		for got == "" {
+			page, err := s.Next(context.Background())
+			if err == nil {
+				got = data(page)
+			} else {
+				failed = err
+			}
+		}
+		var inUse *types.ResourceInUseException
+		if got != "b" || !errors.As(failed, &inUse) {
+			t.Errorf("got %q after %v", got, failed)
+		}
+		if wait := b.subscribed[1] - taken; len(b.subscribed) != 2 || wait < 5*time.Second || wait > 7*time.Second {
+			t.Errorf("subscribed at %v, taken over at %v", b.subscribed, taken)
+		}
+	})
+}
+
+func TestAConsumerThatIsGoneIsAskedForAgain(t *testing.T) {
+	bubble(t, func(b *bench) {
+		consumer := b.register("app")
+		s := b.subscriber(consumer, checkpoint.TrimHorizon)
+		defer s.Close()
+		b.put("a")
+		b.records(s, 1)
+		operator := kinesis.NewFromConfig(b.s.Config("operator"))
+		if _, err := operator.DeregisterStreamConsumer(context.Background(), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &consumer.arn}); err != nil {
+			t.Fatal(err)
+		}
+		b.fails(s) // in the stream
+		if consumer.missing != 1 {
+			t.Errorf("told %d times in the stream", consumer.missing)
+		}
+		b.fails(s) // and of the call
+		if consumer.missing != 2 {
+			t.Errorf("told %d times of the call", consumer.missing)
+		}
+		consumer.arn = b.register("app").arn
+		b.put("b")
+		if got := b.records(s, 1); got != "b" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestRefusedSubscriptionsAreRepeatedMoreAndMoreRarely(t *testing.T) {
+	for name, fault := range map[string]kinesistest.Fault{
+		"throttle": kinesistest.Throttle(), "500": kinesistest.Status(500), "lost": kinesistest.LoseRequest(), "slow": kinesistest.Delay(time.Hour),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(b *bench) {
+				b.put("a")
+				b.s.On("SubscribeToShard", fault).Times(5)
+				s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+				defer s.Close()
+				for range 5 {
+					b.fails(s)
+				}
+				if want := map[string]time.Duration{"slow": 10 * time.Second}[name]; s.Took() != want {
+					t.Errorf("the call took %v, want %v", s.Took(), want)
+				}
+				got := ""
+				for got == "" { // a call that was slow has made a subscription
+					if page, err := s.Next(context.Background()); err == nil {
+						got = data(page)
+					}
+				}
+				if pause := b.subscribed[5] - b.subscribed[4]; got != "a" || pause < 2*time.Second {
+					t.Errorf("got %q; the fifth failure was followed by a pause of %v", got, pause)
+				}
+			})
+		})
+	}
+}
+
+func TestOnlyASubscriptionAtARecordCanFindItTrimmed(t *testing.T) {
+	for name, c := range map[string]struct {
+		sub  int64
+		trim bool
+		want bool
+	}{
+		"there": {0, false, false}, "trimmed": {0, true, true}, "inside, trimmed": {7, true, true}, "inclusive, trimmed": {-1, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(b *bench) {
+				seq := b.put("a")
+				time.Sleep(time.Second)
+				if c.trim {
+					b.s.Trim(streamName, time.Now())
+				}
+				s := b.subscriber(b.register("app"), at(t, seq[0], c.sub))
+				defer s.Close()
+				if c.trim && b.next(s).Trimmed {
+					t.Error("an empty event proves nothing")
+				}
+				b.put("b")
+				if page := b.next(s); page.Trimmed != c.want || b.positions[0] != "AT_SEQUENCE_NUMBER "+seq[0] {
+					t.Errorf("trimmed: %v, want %v; subscribed at %q", page.Trimmed, c.want, b.positions)
+				}
+			})
+		})
+	}
+}
+
+func TestTheLastEventHasRecordsAndChildren(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.put("a", "b")
+		left, right := b.s.Split(streamName, shardID)
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		defer s.Close()
+		page := b.next(s)
+		if data(page) != "ab" || !page.Closed || len(page.Children) != 2 {
+			t.Fatalf("page %+v", page)
+		}
+		ids := []string{page.Children[0].ID, page.Children[1].ID}
+		slices.Sort(ids)
+		if !slices.Equal(ids, []string{left, right}) || !slices.Equal(page.Children[0].Parents, []string{shardID}) {
+			t.Errorf("children %+v", page.Children)
+		}
+		if again := b.next(s); !again.Closed || len(again.Records) != 0 {
+			t.Errorf("asked again it answers %+v", again)
+		}
+	})
+}
+
+func TestTheEndOfTheContextEndsTheSubscriptionEvenWhileNobodyReads(t *testing.T) {
+	bubble(t, func(b *bench) {
+		body := &counting{next: b.s.Config("reader").HTTPClient}
+		cfg := b.s.Config("reader")
+		cfg.HTTPClient = body
+		b.spy.Client = kinesis.NewFromConfig(cfg)
+		for range 5 {
+			b.put(strings.Repeat("x", 600_000))
+		}
+		s := b.subscriber(b.register("app"), checkpoint.TrimHorizon)
+		ctx, cancel := context.WithCancel(context.Background())
+		if _, err := s.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		before := body.closed.Load()
+		cancel()
+		synctest.Wait()
+		if body.closed.Load() == before {
+			t.Error("the connection is kept until somebody calls Next or Close")
+		}
+		if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) || len(b.positions) != 1 {
+			t.Errorf("%v, %d subscriptions", err, len(b.positions))
+		}
+	}, kinesistest.WithoutLimits())
+}
