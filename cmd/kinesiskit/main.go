@@ -1,7 +1,8 @@
 // Command kinesiskit is the module's tool for the command line.
 //
-//	kinesiskit local    serve Kinesis, DynamoDB and Firehose on this machine, for development
-//	kinesiskit help     say what there is
+//	kinesiskit local         serve Kinesis, DynamoDB and Firehose on this machine, for development
+//	kinesiskit checkpoint    print, reset and restore where an application stands
+//	kinesiskit help          say what there is
 package main
 
 import (
@@ -27,8 +28,9 @@ func untilInterrupted() context.Context {
 const usage = `Usage: kinesiskit <command> [flags]
 
 Commands:
-  local   serve Kinesis, DynamoDB and Firehose on this machine until interrupted
-  help    print this text
+  local        serve Kinesis, DynamoDB and Firehose on this machine until interrupted
+  checkpoint   print, reset and restore where an application stands
+  help         print this text
 
 kinesiskit <command> -h lists a command's flags.
 `
@@ -49,6 +51,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "local":
 		return local(ctx, args[1:], stdout, stderr)
+	case "checkpoint":
+		return checkpoints(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		_, _ = io.WriteString(stdout, usage)
 		return exitOK
