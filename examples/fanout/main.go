@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -119,7 +120,9 @@ func (r *reader) start(ctx context.Context, api *kinesis.Client) (err error) {
 
 func (r *reader) stop() {
 	_ = r.c.Shutdown(context.Background())
-	<-r.ended
+	if err := <-r.ended; err != nil {
+		log.Print(err)
+	}
 }
 
 func (r *reader) report(ctx context.Context, out io.Writer) error {
