@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,7 +166,16 @@ func answers(change func(map[string]any)) kinesistest.Fault {
 
 func TestAMissingIteratorAloneEndsNoShard(t *testing.T) {
 	bubble(t, 1, func(f *fleet) {
-		w := f.start("w1")
+		var opened atomic.Int64
+		w := f.run(fast("w1"), consumer.PerShard(func(context.Context, *consumer.Shard) (consumer.Processor, error) {
+			opened.Add(1)
+			return &processor{process: func(_ context.Context, b *consumer.Batch) error {
+				for i := range b.Records {
+					f.note("w1", &b.Records[i])
+				}
+				return nil
+			}}, nil
+		}))
 		f.put("k", numbers(0, 5)...)
 		f.delivered(5)
 		missing := f.s.On("GetRecords", answers(func(b map[string]any) { b["NextShardIterator"] = nil })).From("w1").For(10 * time.Second)
@@ -176,6 +186,9 @@ func TestAMissingIteratorAloneEndsNoShard(t *testing.T) {
 		f.want(numbers(0, 15)...)
 		if missing.Hits() < 5 || f.row(shard0).Ended() || !f.owns(w, shard0) {
 			t.Errorf("%d hits, row %+v", missing.Hits(), f.row(shard0))
+		}
+		if n := opened.Load(); n != 1 {
+			t.Errorf("the shard was begun %d times", n)
 		}
 	})
 }
