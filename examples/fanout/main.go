@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,14 +49,14 @@ func run() error {
 }
 
 // compare reads the stream with both applications while records are written, and reports on each.
-func compare(ctx context.Context, api *kinesis.Client, out io.Writer) error {
+func compare(ctx context.Context, api *kinesis.Client, out io.Writer) (err error) {
 	polling := newReader("clicks-polled", "by polling", nil)
 	fanOut := newReader("clicks-pushed", "by fan-out", &consumer.FanOut{Deregister: true})
 	for _, r := range []*reader{polling, fanOut} {
 		if err := r.start(ctx, api); err != nil {
 			return err
 		}
-		defer r.stop()
+		defer func() { err = errors.Join(err, r.stop()) }()
 	}
 	if err := write(ctx, api); err != nil {
 		return err
@@ -117,9 +118,9 @@ func (r *reader) start(ctx context.Context, api *kinesis.Client) (err error) {
 	return nil
 }
 
-func (r *reader) stop() {
-	_ = r.c.Shutdown(context.Background())
-	<-r.ended
+func (r *reader) stop() error {
+	_ = r.c.Shutdown(context.Background()) // Run says the same
+	return <-r.ended
 }
 
 func (r *reader) report(ctx context.Context, out io.Writer) error {
