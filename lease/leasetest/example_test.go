@@ -13,4 +13,5 @@ func Example() {
 	_ = func(t *testing.T) {
 		leasetest.Run(t, func(*testing.T) lease.Store { return memstore.New() })
 	}
+	// Output:
 }
