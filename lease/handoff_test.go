@@ -358,6 +358,24 @@ func TestALateGiveAndANewTakeExcludeEachOther(t *testing.T) {
 	}
 }
 
+// A take that crosses the former owner's late give to the same worker finds the row as it would have left it. The give moved the counter before the take
+// was sent, as far as anybody knows, so belief must not count from the take.
+func TestATakeDoesNotTakeALateGiveForItself(t *testing.T) {
+	t.Parallel()
+	row := freeRow()
+	row.Owner, row.Speaks = "you", "you"
+	m, e := take("me", testTiming, row, testFailover, past{}, at(time.Second))
+	given := e.write.set.Apply(row) // by the other worker's write, with the same outcome
+	if e = m.refused(at(2*time.Second), &given, false); !e.over || e.acquired {
+		t.Fatalf("%+v: believed on somebody else's write", e)
+	}
+	claim, e := take("me", testTiming, given, testFailover, m.remember(), at(3*time.Second))
+	if e = claim.answered(at(4*time.Second), e.write.set.Apply(given)); !e.acquired {
+		t.Fatalf("%+v: want the row claimed", e)
+	}
+	validUntil(t, claim, 3*time.Second+testValid)
+}
+
 func TestAWorkerThatStopsTakesItsMarkAway(t *testing.T) {
 	t.Parallel()
 	m := holding(t)

@@ -78,6 +78,10 @@ func (m *machine) resolve(now instant, row *Lease, fresh bool, e *effects) {
 	switch {
 	case row.CheckpointOwner != "" && m.phase != acquiring:
 		m.gone(e) // a KCL 3 leader has taken the lease in hand
+	case row.Counter == m.row.Counter+1 && m.phase == acquiring && m.alone():
+		// The only request of ours that ever expected this counter was refused, so the row is nobody's work of ours, even if it names us: the former
+		// owner may have given us the lease late. Belief must not count from a moment after the counter moved; the next look finds the row and claims it.
+		m.gone(e)
 	case row.Counter == m.row.Counter+1:
 		// Ours, if it carries what one of the requests that expected this counter carried. The counter alone proves nothing: someone who edits
 		// a row by hand may move it too, and what they wrote must not be taken for something we stored.
@@ -95,6 +99,9 @@ func (m *machine) resolve(now instant, row *Lease, fresh bool, e *effects) {
 		m.gone(e)
 	}
 }
+
+// alone reports whether no earlier request of ours can have expected the counter that the one in flight expected.
+func (m *machine) alone() bool { return m.first != nil && *m.first == m.sent }
 
 // recognise finds the request of ours that left row behind.
 func (m *machine) recognise(row Lease) *write {
