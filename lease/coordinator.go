@@ -38,7 +38,6 @@ type Coordinator struct {
 	stopping   bool
 	stopWatch  context.CancelFunc // nil before Run
 	keepers    map[string]*keeper
-	pasts      map[string]past // of leases without a keeper
 	health     Health
 	left       []string // keys that a drain left behind
 	succession succession
@@ -82,8 +81,8 @@ func New(worker string, s Store, cfg Config, opts ...Option) (*Coordinator, erro
 		owner: owner, store: s, cfg: cfg.WithDefaults(), hooks: o.hooks, clock: newClock(), seed: o.seed, rng: rng,
 		log:  o.log.With(zap.String("worker", owner)),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		keepers: make(map[string]*keeper), pasts: make(map[string]past),
-		asks: make(map[string]bool), rests: make(map[string]time.Duration), moving: make(map[string]bool),
+		keepers: make(map[string]*keeper),
+		asks:    make(map[string]bool), rests: make(map[string]time.Duration), moving: make(map[string]bool),
 	}, nil
 }
 
@@ -133,20 +132,15 @@ func (c *Coordinator) begin(l Lease, r *running) {
 	}
 	k := newKeeper(c, l.Key, r)
 	c.keepers[l.Key] = k
-	p := c.pasts[l.Key]
 	c.mu.Unlock()
-	k.begin(l, p)
+	k.begin(l)
 }
 
 // forget removes a keeper that is over and whose user code has returned. A finished shard has children: they are looked for at once.
-func (c *Coordinator) forget(k *keeper, p past, finished bool) {
+func (c *Coordinator) forget(k *keeper, finished bool) {
 	c.mu.Lock()
 	delete(c.keepers, k.key)
 	delete(c.moving, k.key)
-	c.pasts[k.key] = p
-	if finished {
-		delete(c.pasts, k.key) // nobody takes it again
-	}
 	c.mu.Unlock()
 	if finished {
 		c.lookSoon()

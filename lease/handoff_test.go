@@ -87,9 +87,6 @@ func TestAGiveIsOneWriteWithTheFinalPosition(t *testing.T) {
 	if e = m.answered(at(testRenew+2), got); !e.over || e.cancel || m.why != nil {
 		t.Errorf("%+v, %v: want the tenure over in good order", e, m.why)
 	}
-	if p := m.remember(); p.counter != 103 || p.first != nil {
-		t.Errorf("remembers %+v", p)
-	}
 }
 
 // A give that is on its way may be applied at any time: whatever its answer, this tenure never believes again.
@@ -278,7 +275,7 @@ func TestATakeMarksTheRowAndForgetsRequests(t *testing.T) {
 	t.Parallel()
 	row := withRequest(freeRow(), "they", "you")
 	row.Owner, row.Speaks, row.CheckpointOwner = "you", "you", "you"
-	_, e := take("me", testTiming, row, testFailover, past{}, at(0))
+	_, e := take("me", testTiming, row, testFailover, at(0))
 	got := e.write.set.Apply(row)
 	if got.Owner != "me" || got.Speaks != "me" || got.AskedBy != "" || got.AskedOf != "" || got.CheckpointOwner != "" {
 		t.Errorf("%+v", got)
@@ -290,7 +287,7 @@ func TestAClaimBelievesFromItsOwnWrite(t *testing.T) {
 	t.Parallel()
 	row := freeRow()
 	row.Owner, row.Speaks = "me", "me"
-	m, e := take("me", testTiming, row, testFailover, past{}, at(time.Second))
+	m, e := take("me", testTiming, row, testFailover, at(time.Second))
 	w := e.write
 	if *w.when.Counter != 100 || *w.when.Owner != "me" || w.when.CheckpointOwner == nil || *w.when.CheckpointOwner != "" || w.set.AddCounter != 1 || w.set.OwnerSwitches != nil {
 		t.Fatalf("claim: %+v", w)
@@ -304,7 +301,7 @@ func TestAClaimBelievesFromItsOwnWrite(t *testing.T) {
 	validUntil(t, m, time.Second+testValid)
 
 	// A KCL 3 leader takes the lease in hand before the claim arrives.
-	m, _ = take("me", testTiming, row, testFailover, past{}, at(0))
+	m, _ = take("me", testTiming, row, testFailover, at(0))
 	row.CheckpointOwner = "you"
 	m.refused(at(1), &row, false)
 	for range maxRereads {
@@ -316,21 +313,6 @@ func TestAClaimBelievesFromItsOwnWrite(t *testing.T) {
 	if !e.over || e.acquired {
 		t.Fatalf("%+v: want the claim given up", e)
 	}
-
-	// The lease was given away by an earlier tenure of ours whose give was never answered: what that knew counts.
-	former := at(0)
-	m, e = take("me", testTiming, freeRowOf("me"), testFailover, past{counter: 100, first: &former}, at(5*time.Second))
-	got := e.write.set.Apply(freeRowOf("me"))
-	if e = m.refused(at(6*time.Second), &got, false); !e.acquired {
-		t.Fatalf("%+v", e)
-	}
-	validUntil(t, m, testValid)
-}
-
-func freeRowOf(owner string) Lease {
-	l := freeRow()
-	l.Owner = owner
-	return l
 }
 
 // A give that was never answered may be applied to the row that its former owner takes again, or before that.
@@ -344,8 +326,7 @@ func TestALateGiveAndANewTakeExcludeEachOther(t *testing.T) {
 	if m.phase != over {
 		t.Fatal("not over")
 	}
-	p := m.remember()
-	next, e := take("me", testTiming, before, testFailover, p, at(testRenew+testValid+1))
+	next, e := take("me", testTiming, before, testFailover, at(testRenew+testValid+1))
 	if given := give.set.Apply(before); e.write.when.Holds(given) {
 		t.Error("the take holds after the give")
 	}
@@ -359,21 +340,71 @@ func TestALateGiveAndANewTakeExcludeEachOther(t *testing.T) {
 }
 
 // A take that crosses the former owner's late give to the same worker finds the row as it would have left it. The give moved the counter before the take
-// was sent, as far as anybody knows, so belief must not count from the take.
+// was sent, as far as anybody knows, so belief must not count from the take, however many attempts of it went before.
 func TestATakeDoesNotTakeALateGiveForItself(t *testing.T) {
 	t.Parallel()
 	row := freeRow()
 	row.Owner, row.Speaks = "you", "you"
-	m, e := take("me", testTiming, row, testFailover, past{}, at(time.Second))
-	given := e.write.set.Apply(row) // by the other worker's write, with the same outcome
-	if e = m.refused(at(2*time.Second), &given, false); !e.over || e.acquired {
-		t.Fatalf("%+v: believed on somebody else's write", e)
+	for _, unanswered := range []int{0, 1} {
+		m, e := take("me", testTiming, row, testFailover, at(time.Second))
+		given := e.write.set.Apply(row) // by the other worker's write, with the same outcome
+		now := time.Second
+		for range unanswered {
+			m.unanswered(at(now))
+			now += testRetry
+			m.tick(at(now))
+		}
+		e = m.refused(at(now+time.Second), &given, false)
+		if e.acquired || m.phase != acquiring {
+			t.Fatalf("%d unanswered: %+v: believed on somebody else's write", unanswered, e)
+		}
+		if e.write == nil || *e.write.when.Counter != given.Counter || *e.write.when.Owner != "me" || *e.write.when.CheckpointOwner != "" {
+			t.Fatalf("%d unanswered: %+v: want the row claimed at once", unanswered, e)
+		}
+		if e = m.answered(at(now+2*time.Second), e.write.set.Apply(given)); !e.acquired {
+			t.Fatalf("%d unanswered: %+v: the claim was answered", unanswered, e)
+		}
+		validUntil(t, m, now+time.Second+testValid)
 	}
-	claim, e := take("me", testTiming, given, testFailover, m.remember(), at(3*time.Second))
-	if e = claim.answered(at(4*time.Second), e.write.set.Apply(given)); !e.acquired {
-		t.Fatalf("%+v: want the row claimed", e)
+}
+
+// A row that names this worker is claimed as it stands, as often as it refuses because an attempt of ours arrives late, but not for ever.
+func TestAClaimIsNotRepeatedForEver(t *testing.T) {
+	t.Parallel()
+	m, e := take("me", testTiming, freeRow(), testFailover, at(0))
+	row := e.write.set.Apply(freeRow())
+	for n := range maxClaims {
+		if e = m.refused(at(time.Duration(n)), &row, false); e.write == nil || *e.write.when.Counter != row.Counter {
+			t.Fatalf("claim %d: %+v", n+1, e)
+		}
+		row = e.write.set.Apply(row)
 	}
-	validUntil(t, claim, 3*time.Second+testValid)
+	if e = m.refused(at(time.Second), &row, false); !e.over || e.acquired {
+		t.Fatalf("%+v: want it left to the next look", e)
+	}
+}
+
+// What refuses a take is claimed only if it names this worker, is no KCL 3 hand-off, and has not been made anew or finished.
+func TestATakeThatIsRefusedByAnotherIsOver(t *testing.T) {
+	t.Parallel()
+	mine := freeRow()
+	mine.Owner, mine.Speaks, mine.Counter = "me", "me", 101
+	for name, f := range map[string]func(*Lease){
+		"another owner":   func(l *Lease) { l.Owner = "you" },
+		"nobody":          func(l *Lease) { l.Owner = "" },
+		"KCL 3 hand-off":  func(l *Lease) { l.CheckpointOwner = "me" },
+		"a younger row":   func(l *Lease) { l.Counter = 99 },
+		"a finished one":  func(l *Lease) { l.Checkpoint.Position = checkpoint.ShardEnd },
+		"same counter":    func(l *Lease) { l.Counter = 100 },
+		"edited position": func(l *Lease) { l.Owner, l.Counter, l.Checkpoint.Position = "", 100, pos(3) },
+	} {
+		m, _ := take("me", testTiming, freeRow(), testFailover, at(0))
+		row := mine
+		f(&row)
+		if e := m.refused(at(1), &row, false); !e.over || e.acquired || e.write != nil {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
 }
 
 func TestAWorkerThatStopsTakesItsMarkAway(t *testing.T) {

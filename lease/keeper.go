@@ -47,10 +47,10 @@ func newKeeper(c *Coordinator, key string, r *running) *keeper {
 }
 
 // begin emits the take.
-func (k *keeper) begin(l Lease, p past) {
+func (k *keeper) begin(l Lease) {
 	k.do(func(now instant) effects {
 		k.began = time.Now()
-		m, e := take(k.c.owner, k.c.timing(k.key), l, k.c.cfg.FailoverTime, p, now)
+		m, e := take(k.c.owner, k.c.timing(k.key), l, k.c.cfg.FailoverTime, now)
 		k.m = m
 		return e
 	})
@@ -85,7 +85,6 @@ type work struct {
 	ended   bool
 	why     error
 	gone    bool
-	past    past
 }
 
 type answer struct {
@@ -121,7 +120,6 @@ func (k *keeper) prepare(e effects) work {
 	}
 	if k.ending() {
 		k.isOver, w.gone = true, true
-		w.past = k.m.remember()
 	}
 	return w
 }
@@ -180,7 +178,7 @@ func (w *work) perform(k *keeper) {
 		go k.serve(w.begin)
 	}
 	if w.gone {
-		k.c.forget(k, w.past, w.lease.Ended())
+		k.c.forget(k, w.lease.Ended())
 		close(k.gone)
 	}
 }

@@ -13,13 +13,13 @@ import (
 // What only the machine decides: the counter a write expects, the one write in flight and what the next one carries, when belief in the lease begins and
 // ends, what a refused write means, which positions may be stored.
 type machine struct {
-	me     string
-	timing timing
-	past   past
-	stale  bool // the take expects less than we know to be past: only a direct answer proves it
-	phase  phase
-	row    Lease // as it stands in the table, as far as we know
-	why    error // in phase over: nil after a release or an end that was answered
+	me       string
+	timing   timing
+	failover time.Duration // of this worker, for its rows
+	claims   int           // while acquiring: rows that named us although they refused us
+	phase    phase
+	row      Lease // as it stands in the table, as far as we know
+	why      error // in phase over: nil after a release or an end that was answered
 
 	// Belief. from is the moment at which the request that proved the ownership was sent: whoever saw the counter move saw it later, so nobody
 	// else's patience can end before ours, if we count from there. A read never sets it.
@@ -135,29 +135,10 @@ type ack struct {
 // errDoubt answers admit while a renewal has to settle whether the lease is still ours.
 var errDoubt = errors.New("lease: in doubt")
 
-// take begins a tenure: row is the lease as it was seen, free or expired, p what this owner knows from before: if it sent requests that expect the same
-// counter and were never answered, one of those may be what moves it.
-func take(me string, t timing, row Lease, failover time.Duration, p past, now instant) (*machine, effects) {
-	m := &machine{me: me, timing: t, row: row, floor: row.Checkpoint.Position}
-	m.resume(p)
-	none, c := "", row.Counter
-	w := &write{
-		purpose: forTake, owner: me, position: row.Checkpoint.Position,
-		when: Condition{Counter: &c, Owner: &row.Owner},
-		set: Change{
-			AddCounter: 1, Owner: &me, Speaks: &me, AskedBy: &none, AskedOf: &none, CheckpointOwner: &none, FailoverTime: failover,
-		},
-	}
-	if row.Owner == me && row.CheckpointOwner == "" {
-		// A claim of what was given to us. If a KCL 3 leader takes the lease in hand meanwhile, it is to expire first.
-		w.when.CheckpointOwner = &none
-	}
-	if row.Owner != "" && row.Owner != me {
-		switches := row.OwnerSwitches + 1
-		w.set.OwnerSwitches = &switches
-	}
-	var e effects
-	m.emit(now, w, &e)
+// take begins a tenure: row is the lease as it was seen, free or expired, or given to us.
+func take(me string, t timing, row Lease, failover time.Duration, now instant) (m *machine, e effects) {
+	m = &machine{me: me, timing: t, failover: failover}
+	m.acquire(now, row, &e)
 	return m, e
 }
 

@@ -78,10 +78,8 @@ func (m *machine) resolve(now instant, row *Lease, fresh bool, e *effects) {
 	switch {
 	case row.CheckpointOwner != "" && m.phase != acquiring:
 		m.gone(e) // a KCL 3 leader has taken the lease in hand
-	case row.Counter == m.row.Counter+1 && m.phase == acquiring && m.alone():
-		// The only request of ours that ever expected this counter was refused, so the row is nobody's work of ours, even if it names us: the former
-		// owner may have given us the lease late. Belief must not count from a moment after the counter moved; the next look finds the row and claims it.
-		m.gone(e)
+	case row.Counter != m.row.Counter && m.phase == acquiring:
+		m.claim(now, *row, e)
 	case row.Counter == m.row.Counter+1:
 		// Ours, if it carries what one of the requests that expected this counter carried. The counter alone proves nothing: someone who edits
 		// a row by hand may move it too, and what they wrote must not be taken for something we stored.
@@ -100,14 +98,8 @@ func (m *machine) resolve(now instant, row *Lease, fresh bool, e *effects) {
 	}
 }
 
-// alone reports whether no earlier request of ours can have expected the counter that the one in flight expected.
-func (m *machine) alone() bool { return m.first != nil && *m.first == m.sent }
-
 // recognise finds the request of ours that left row behind.
 func (m *machine) recognise(row Lease) *write {
-	if m.stale {
-		return nil // it may as well be what a former tenure of ours left behind
-	}
 	for _, w := range m.tried {
 		if w.matches(row) {
 			return w
@@ -159,7 +151,7 @@ func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effec
 		m.finish(nil, e)
 		return
 	case forTake:
-		m.phase, m.stale = held, false
+		m.phase = held
 		e.acquired = true
 		m.floor = row.Checkpoint.Position
 		m.permit(row.Checkpoint.Position)

@@ -52,6 +52,9 @@ func (w *world) admitted(k *simKeep, s *simShard, upTo checkpoint.Position, done
 // written checks a write that the table accepted.
 func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 	who := k.p.owner
+	if x.purpose == forTake {
+		k.evicted = false // it takes the row as the operator left it
+	}
 	if k.evicted {
 		w.violated("%s %s: wrote after an operator moved the counter", who, k.key)
 	}

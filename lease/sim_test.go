@@ -136,7 +136,7 @@ func TestSimHoldsEveryInvariant(t *testing.T) {
 		"take-overs": total.takeOvers, "ambiguous writes that were applied": total.resolvedDone, "ambiguous writes that were not": total.resolvedNot,
 		"pauses beyond FailoverTime": total.longPauses, "doubts": total.doubts, "edits by an operator": total.edits,
 		"writes applied late": total.lateApplied, "late writes refused": total.lateRefused, "takes of stale rows": total.staleTakes,
-		"takes that inherit unanswered requests": total.inherited, "gates that waited": total.gateWaits, "rows restored": total.restored,
+		"claims of rows that refused a take": total.reclaims, "gates that waited": total.gateWaits, "rows restored": total.restored,
 		"shards finished": total.ended, "crashes": total.crashes, "suspends": total.suspends, "clock jumps": total.jumps,
 		"checkpoints acknowledged": total.acks, "checkpoints uncertain": total.uncertain, "checkpoints abandoned": total.abandoned,
 		"positions refused": total.notDelivered, "admissions refused": total.expiredAtAdmit, "releases": total.released,

@@ -22,7 +22,7 @@ type proc struct {
 	timing   timing
 	seen     observer
 	keeps    map[string]*simKeep
-	pasts    map[string]past
+	known    map[string]int64 // the highest counter of each lease that a former tenure knew to be its own
 	lossy    map[string]bool
 	rows     []Lease // of the last look
 	asks     map[string]bool
@@ -32,7 +32,7 @@ type proc struct {
 
 func (w *world) start(h *host, failover time.Duration) {
 	w.ids++
-	p := &proc{h: h, owner: fmt.Sprintf("%s.%d", h.name, w.ids), failover: failover, keeps: map[string]*simKeep{}, pasts: map[string]past{}, lossy: map[string]bool{}, asks: map[string]bool{}, rests: map[string]time.Duration{}}
+	p := &proc{h: h, owner: fmt.Sprintf("%s.%d", h.name, w.ids), failover: failover, keeps: map[string]*simKeep{}, known: map[string]int64{}, lossy: map[string]bool{}, asks: map[string]bool{}, rests: map[string]time.Duration{}}
 	cfg := Config{FailoverTime: failover}.WithDefaults()
 	p.renew, p.timeout = cfg.RenewInterval, cfg.RequestTimeout
 	base := cfg.RenewInterval / 8
@@ -135,13 +135,11 @@ func (p *proc) begin(l Lease) {
 	}
 	k := &simKeep{p: p, key: l.Key, waits: map[int]func(error){}, stored: checkpoint.Position{}, handed: -1}
 	p.keeps[l.Key] = k
-	if pa := p.pasts[l.Key]; pa.counter > l.Counter {
+	if p.known[l.Key] > l.Counter {
 		p.h.w.count.staleTakes++
-	} else if pa.counter == l.Counter && pa.first != nil {
-		p.h.w.count.inherited++
 	}
 	k.do(func(now instant) (e effects) {
-		k.m, e = take(p.owner, p.timing, l, p.failover, p.pasts[l.Key], now)
+		k.m, e = take(p.owner, p.timing, l, p.failover, now)
 		return e
 	})
 }
@@ -198,14 +196,14 @@ func (k *simKeep) do(f func(now instant) effects) {
 		w.tenureOver(k, e.cancel)
 	}
 	gone := k.m.phase == over && !k.serving && !k.isGone
-	var remembered past
 	if gone {
-		k.isGone, remembered = true, k.m.remember()
+		k.isGone = true
+		w.count.reclaims += k.m.claims
 	}
-	k.perform(e, gone, remembered)
+	k.perform(e, gone)
 }
 
-func (k *simKeep) perform(e effects, gone bool, remembered past) {
+func (k *simKeep) perform(e effects, gone bool) {
 	p := k.p
 	if e.cancel && k.u != nil {
 		p.step(0, func() { k.u.cancel() })
@@ -238,7 +236,7 @@ func (k *simKeep) perform(e effects, gone bool, remembered past) {
 	if gone {
 		p.step(0, func() {
 			delete(p.keeps, k.key)
-			p.pasts[k.key] = remembered
+			p.known[k.key] = max(p.known[k.key], k.m.row.Counter)
 			p.maybeGone()
 		})
 	}

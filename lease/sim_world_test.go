@@ -48,10 +48,10 @@ func (f faults) none() bool { return f == faults{} }
 
 // counts proves that what a simulation is for took place.
 type counts struct {
-	takeOvers, acquired, lost, resolvedDone, resolvedNot, longPauses, doubts, edits, lateApplied, lateRefused  int
-	staleTakes, inherited, gateWaits, restored, ended, crashes, suspends, jumps, acks, uncertain, notDelivered int
-	expiredAtAdmit, abandoned, released, otherPayload                                                          int
-	asks, gives, inherits, claims, declines, withdrawals, resumed, passedOn, lateAsks, askerDied, ownerDied    int
+	takeOvers, acquired, lost, resolvedDone, resolvedNot, longPauses, doubts, edits, lateApplied, lateRefused int
+	staleTakes, reclaims, gateWaits, restored, ended, crashes, suspends, jumps, acks, uncertain, notDelivered int
+	expiredAtAdmit, abandoned, released, otherPayload                                                         int
+	asks, gives, inherits, claims, declines, withdrawals, resumed, passedOn, lateAsks, askerDied, ownerDied   int
 }
 
 func (c *counts) add(o counts) {
@@ -66,7 +66,7 @@ func (c *counts) add(o counts) {
 	c.lateApplied += o.lateApplied
 	c.lateRefused += o.lateRefused
 	c.staleTakes += o.staleTakes
-	c.inherited += o.inherited
+	c.reclaims += o.reclaims
 	c.gateWaits += o.gateWaits
 	c.restored += o.restored
 	c.ended += o.ended

@@ -12,7 +12,7 @@
  *   Decline REMOVE next, from IF next=N AND from=O. The owner goes on.   Withdraw: REMOVE next, from IF next=N.
  *   Claim   SET counter+1 IF owner=N AND counter=c AND no checkpointOwner. Being named as owner is a hint: belief starts with this write.
  *
- * What is in the package and is mirrored: machine.emit, resolve, recognise, applied, finish, past.resume and remember; see machine.pml for the names.
+ * What is in the package and is mirrored: machine.emit, resolve, recognise, applied, finish, acquire, claim; see machine.pml for the names.
  *
  * Time is assumed to work for what it is responsible for, and no further: nobody takes a lease for expired at counter k while another of ours believes by a
  * write of its own that moved the counter to k or less, and once somebody has, no such belief begins any more: it is over when it arrives. That is what
@@ -24,8 +24,7 @@
  *   KCL3ROWS      hand-off by checkpointOwner as KCL 3 does it, and a write read back is ours if the actual owner (checkpointOwner, else leaseOwner) is us
  *   KCL3ROWS TRUSTING   the same, to see what it costs: the thief steals, and the victim goes on for as long as its writes succeed
  *   GIVERUNNING   the lease is given while user code runs
- *   TAKEREADBACK  a refused take is read back as a refused renewal is: what the package does, which has no gives yet
- *   NOPAST        a claim does not remember what this worker knew of the counter
+ *   TAKEREADBACK  a refused take is read back as a refused renewal is
  */
 
 #include "check.pml"
@@ -64,14 +63,12 @@ typedef Worker {
 	byte me, phase;
 	bool running;               /* user code of this worker's tenure runs */
 	byte c, owner;              /* the row as it knows it */
-	bool first, early, stale;   /* see machine.pml */
+	bool first, early;          /* see machine.pml */
 	bool claims;                /* it acquires by a claim */
 	byte heard;                 /* who asks */
 	byte gives;                 /* to whom it gives */
 	bool direct, handed;
 	byte overAt;                /* time: a belief by a counter up to here is over */
-	byte pastCounter;
-	bool pastFirst, pastEarly;
 	Req req;                    /* the one lease write in flight */
 	Req late;                   /* a lease write that was given up and may still be applied */
 	Req note;                   /* an ask, withdrawal or refusal on its way: nobody waits for its answer */
@@ -149,25 +146,10 @@ byte thiefC, crashes;
 	W.first = true; \
 	W.req.kind = kindOf; W.req.c = W.c; W.req.owner = W.owner; W.req.to = toWhom
 
-#ifdef NOPAST
-#define RESUME_PAST
-#else
-#define RESUME_PAST \
-	W.stale = W.c < W.pastCounter; \
-	if \
-	:: W.c == W.pastCounter -> W.first = W.pastFirst; W.early = W.pastEarly \
-	:: else \
-	fi
-#endif
-
-#define BEGIN(k,o) W.phase = ACQUIRING; W.c = k; W.owner = o; RESUME_PAST
+#define BEGIN(k,o) W.phase = ACQUIRING; W.c = k; W.owner = o
 
 inline finish() {
-	if
-	:: !W.stale -> W.pastCounter = W.c; W.pastFirst = W.first; W.pastEarly = W.early
-	:: else
-	fi;
-	W.phase = IDLE; W.c = 0; W.owner = 0; W.first = 0; W.early = 0; W.stale = 0; W.claims = 0;
+	W.phase = IDLE; W.c = 0; W.owner = 0; W.first = 0; W.early = 0; W.claims = 0;
 	W.heard = 0; W.gives = 0; W.direct = 0; W.handed = 0
 }
 
@@ -205,7 +187,7 @@ inline finish() {
 
 #define BELIEVE \
 	W.c = W.c + 1; W.owner = W.me; \
-	W.first = 0; W.early = 0; W.stale = 0; \
+	W.first = 0; W.early = 0; \
 	if \
 	:: W.phase == ACQUIRING -> \
 		EXCLUSIVE; \
@@ -235,16 +217,17 @@ inline finish() {
 #ifdef TAKEREADBACK
 #define READ_BACK true
 #else
-#define READ_BACK (W.phase != ACQUIRING || W.claims)
+#define READ_BACK (W.phase != ACQUIRING)
 #endif
 
 #define REFUSED \
 	if \
-	:: READ_BACK && !W.stale && c == W.c + 1 && ACTUAL == W.me -> \
+	:: READ_BACK && c == W.c + 1 && ACTUAL == W.me -> \
 		REACHED(2); \
 		GROUNDED; \
 		RECOGNISED; \
 		APPLIED \
+	:: !READ_BACK && owner == W.me && co == NOBODY && c > W.c -> W.claims = 1; BEGIN(c, W.me); W.first = 0; W.early = 0 \
 	:: ASKED_3X -> W.handed = 1; W.heard = owner \
 	:: else -> finish() \
 	fi
@@ -323,14 +306,14 @@ proctype Run(byte i) {
 	/* belief is over, or patience */
 	:: d_step { W.phase != IDLE && W.req.kind == 0 -> finish() }
 	/* the process dies, and another one starts */
-	:: d_step { W.req.kind == 0 && crashes < CRASHES -> crashes++; finish(); W.me = W.me + 2; W.running = 0; W.pastCounter = 0; W.pastFirst = 0; W.pastEarly = 0 }
+	:: d_step { W.req.kind == 0 && crashes < CRASHES -> crashes++; finish(); W.me = W.me + 2; W.running = 0 }
 #ifdef RESUME
 	:: d_step { W.phase == GIVING && W.req.kind == 0 -> W.phase = HELD; W.gives = 0; W.direct = 0 }
 #endif
 #ifdef BELIEFONREAD
 	/* the row was read when it named us, and believed in later */
-	:: d_step { W.phase == IDLE && !W.running && beforeOwner == W.me && beforeC >= W.pastCounter -> W.c = beforeC; W.owner = W.me; EXCLUSIVE; W.phase = HELD }
-	:: d_step { W.phase == IDLE && !W.running && owner == W.me && c >= W.pastCounter -> W.c = c; W.owner = W.me; EXCLUSIVE; W.phase = HELD }
+	:: d_step { W.phase == IDLE && !W.running && beforeOwner == W.me -> W.c = beforeC; W.owner = W.me; EXCLUSIVE; W.phase = HELD }
+	:: d_step { W.phase == IDLE && !W.running && owner == W.me -> W.c = c; W.owner = W.me; EXCLUSIVE; W.phase = HELD }
 #endif
 	od
 }

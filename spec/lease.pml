@@ -7,8 +7,7 @@
  *   WEAKREADBACK  a refused write is taken for done if owner and counter fit: an earlier write of ours with an older position fits too
  *   UNCOND        a checkpoint without condition
  *   OWNERCOND     the condition asks for the owner only, and the owner's id survives a restart
- *   NOPAST        a take does not remember what this worker knew of the counter
- *   STABLEID      the owner's id survives a restart, what it remembers does not
+ *   TAKEREADBACK  a refused take is read back as a refused renewal is
  *
  * Must hold:
  *   NOREADBACK    every refusal is a loss: nothing is wrong, but leases are lost for nothing

@@ -3,13 +3,13 @@
  *
  * What mirrors what in package lease:
  *
- *   BEGIN_TAKE         take (machine.go), resume (past.go); what it expects may come from a stale listing, see below
+ *   BEGIN_TAKE, CLAIM  machine.acquire, claim (machine_take.go); what it expects may come from a stale listing, see below
  *   SEND               machine.emit: first is set by the first request that expects the counter, and by no other
  *   CARRY, TARGET      machine.carry, target, renewal, closingWrite (machine_progress.go): the payload of a renewal, a checkpoint, a release
  *   CONDITION, APPLY   Condition.Holds, Change.Apply (store.go): one conditional update
  *   ANSWERED           machine.answered, applied (machine_answer.go)
  *   REFUSED            machine.refused, resolve, recognise, gone (machine_answer.go)
- *   FINISH             machine.finish, lose (machine.go), remember (past.go)
+ *   FINISH             machine.finish, lose (machine.go)
  *   HANDLE             machine.admit and the return of the program's code: from then on the record may be stored
  *
  * There is no time here. A lease is taken at any moment, belief ends at any moment, a request that was given up is applied at any later moment or never: what
@@ -68,13 +68,10 @@ typedef Worker {
 	Row row;                    /* as it stands in the table, as far as it knows */
 	bool first;                 /* a request that expects row.counter was sent */
 	bool early;                 /* ghost: the counter had moved on before that request was sent */
-	bool stale;
 	byte tried;                 /* set of positions that unanswered renewals carried */
 	byte triedRelease;          /* position of an unanswered release, plus one */
 	byte got;                   /* everything up to here is handled in this tenure, or was stored when it began */
 	byte want;                  /* everything up to here is to be stored */
-	byte pastCounter;           /* what it remembers of its former tenures */
-	bool pastFirst, pastEarly;
 	Req req;                    /* the one request in flight */
 	byte epoch;                 /* ghost: the side of an operator's reset on which the tenure began */
 };
@@ -159,21 +156,9 @@ inline forget() {
 	W.req.kind = kindOf; W.req.c = W.row.counter; W.req.owner = W.row.owner; \
 	W.req.pos = condPos; W.req.to = changeOwner; W.req.carries = changePos
 
-#ifdef NOPAST
-#define RESUME
-#else
-#define RESUME \
-	W.stale = W.row.counter < W.pastCounter; \
-	if \
-	:: W.row.counter == W.pastCounter -> W.first = W.pastFirst; W.early = W.pastEarly \
-	:: else \
-	fi
-#endif
-
 #define BEGIN_TAKE(listed) \
 	W.phase = ACQUIRING; \
 	COPY_ROW(W.row, listed); \
-	RESUME; \
 	SEND(TAKE, KEEP, W.me, KEEP)
 
 /* What the next write leaves in the row. A position is written only if it moves, on condition that the stored one is the one we know. */
@@ -185,15 +170,10 @@ inline forget() {
 	:: else -> SEND(kindOf, KEEP, NOBODY, KEEP) \
 	fi
 
-/* The tenure is over. What has to be known when this worker takes the lease again is kept. */
 inline finish() {
-	if
-	:: !W.stale -> W.pastCounter = W.row.counter; W.pastFirst = W.first; W.pastEarly = W.early
-	:: else
-	fi;
 	W.phase = IDLE;
 	W.row.owner = 0; W.row.counter = 0; W.row.pos = 0;
-	W.first = 0; W.early = 0; W.stale = 0; W.tried = 0; W.triedRelease = 0; W.got = 0; W.want = 0; W.epoch = 0
+	W.first = 0; W.early = 0; W.tried = 0; W.triedRelease = 0; W.got = 0; W.want = 0; W.epoch = 0
 }
 
 /* What a program is told is stored, has been stored: explicit checkpoints up to W.row.pos are acknowledged here. */
@@ -207,7 +187,7 @@ inline finish() {
 	ACKNOWLEDGED; \
 	if \
 	:: kindOf == TAKE -> \
-		W.phase = HELD; W.stale = 0; W.got = W.row.pos; W.want = W.row.pos; W.epoch = rowEpoch \
+		W.phase = HELD; W.got = W.row.pos; W.want = W.row.pos; W.epoch = rowEpoch \
 	:: kindOf == RELEASE -> finish() \
 	:: else \
 	fi
@@ -227,6 +207,18 @@ inline finish() {
 #define GROUNDED INVARIANT(belief_violated, !W.early)
 #endif
 
+/* A take is never read back: whose work it is that the row names us, and since when, a read cannot tell. The row is claimed as it stands. */
+#ifdef TAKEREADBACK
+#define TAKE_READ_BACK (W.phase == ACQUIRING && row.counter == W.row.counter + 1 && row.owner == W.me && row.pos == W.row.pos)
+#else
+#define TAKE_READ_BACK false
+#endif
+
+#define CLAIM \
+	REACHED(1); \
+	COPY_ROW(W.row, row); \
+	W.first = 0; W.early = 0
+
 #if defined(NOREADBACK) || defined(COUNTERONLY)
 #define REFUSED \
 	if \
@@ -244,13 +236,12 @@ inline finish() {
 #endif
 #define REFUSED \
 	if \
-	:: row.counter != W.row.counter + 1 || W.stale -> finish() \
-	:: else -> \
+	:: TAKE_READ_BACK -> \
+		GROUNDED; \
+		APPLIED(TAKE, row.pos) \
+	:: !(TAKE_READ_BACK) && W.phase == ACQUIRING && row.owner == W.me && row.counter > W.row.counter -> CLAIM \
+	:: W.phase != ACQUIRING && row.counter == W.row.counter + 1 -> \
 		if \
-		:: W.phase == ACQUIRING && row.owner == W.me && row.pos == W.row.pos -> \
-			REACHED(1); \
-			GROUNDED; \
-			APPLIED(TAKE, row.pos) \
 		:: W.phase != ACQUIRING && row.owner == W.me && OURS -> \
 			if \
 			:: row.pos < W.want -> REACHED(2) \
@@ -263,6 +254,7 @@ inline finish() {
 			APPLIED(RELEASE, row.pos) \
 		:: else -> finish() \
 		fi \
+	:: else -> finish() \
 	fi
 #endif
 
@@ -271,7 +263,7 @@ inline finish() {
 	W.got++; \
 	done = (W.epoch == epoch -> (done | (1 << W.got)) : done)
 
-#if defined(OWNERCOND) || defined(STABLEID)
+#ifdef OWNERCOND
 #define NEW_ID
 #else
 #define NEW_ID W.me = W.me + 2
@@ -280,7 +272,6 @@ inline finish() {
 #define RESTART \
 	crashes++; \
 	finish(); \
-	W.pastCounter = 0; W.pastFirst = 0; W.pastEarly = 0; \
 	NEW_ID
 
 proctype Run(byte i) {

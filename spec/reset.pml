@@ -3,7 +3,7 @@
  *
  * Two workers as in lease.pml, and an operator who sets the stored position to any value, at any moment: one write on condition that counter and position are
  * those it planned on, which removes the owner and moves the counter. The lease package honours such a write wherever a row is not what it should be
- * (machine.answered, resolve: "edited by hand"); the tool that makes it is not part of the repository yet.
+ * (machine.answered, resolve: "edited by hand"); checkpoint/reset makes it.
  *
  * Handling counts for at_least_once only if its tenure began on this side of the reset, so that invariant says here: after a reset to r, nothing past r is
  * stored that was not handled again by a tenure that began at r. Positions move back at the reset and only there.
