@@ -59,6 +59,17 @@ func (p *shardProgress) Checkpoint(_ context.Context, to checkpoint.Position) er
 	return nil
 }
 
+func (p *shardProgress) Prepare(_ context.Context, at checkpoint.Position, _ []byte) (checkpoint.Prepared, error) {
+	return announced{p, at}, nil
+}
+
+type announced struct {
+	shard *shardProgress
+	at    checkpoint.Position
+}
+
+func (a announced) Commit(ctx context.Context) error { return a.shard.Checkpoint(ctx, a.at) }
+
 func ExampleCheckpointer() {
 	progress := &shardProgress{stored: checkpoint.TrimHorizon}
 	last, _ := checkpoint.At("4959", 7)

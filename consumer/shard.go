@@ -54,6 +54,23 @@ func (s *Shard) Checkpoint(ctx context.Context, p checkpoint.Position) error {
 	return s.record(p, func(p checkpoint.Position) error { return s.tenure.Checkpoint(ctx, p) })
 }
 
+// Prepare announces p with the application's own bytes, beside the stored position. See [checkpoint.Checkpointer]. A position that was marked before rides
+// along and may not be behind p. With [Each] and [Batches], which mark by themselves, an announcement does not last.
+func (s *Shard) Prepare(ctx context.Context, p checkpoint.Position, state []byte) (checkpoint.Prepared, error) {
+	if err := s.tenure.Prepare(ctx, p, state); err != nil {
+		return nil, err
+	}
+	return prepared{s, p}, nil
+}
+
+// prepared is a position that is announced in a shard's row.
+type prepared struct {
+	s *Shard
+	p checkpoint.Position
+}
+
+func (p prepared) Commit(ctx context.Context) error { return p.s.Checkpoint(ctx, p.p) }
+
 // record lets store have p or, if nothing needs delivery between p and a later place, that place.
 //
 // It may come to know such a place while store runs: a position that your code had stored before, and stores once more, is then behind what the

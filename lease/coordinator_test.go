@@ -529,3 +529,40 @@ func TestConfigRefusesWhatBreaksTheProtocol(t *testing.T) {
 		t.Error("a worker without a label")
 	}
 }
+
+// Who holds the lease next finds the announcement and its state; a Prepare that is not waited for may stand all the same.
+func TestTheNextOwnerFindsWhatWasAnnounced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := table(t, rows(1)...)
+		found := make(chan checkpoint.Checkpoint, 1)
+		a := run(t, "a", s, func(ctx context.Context, tn *lease.Tenure) error {
+			if err := tn.Admit(ctx, at(9)); err != nil {
+				return err
+			}
+			if err := tn.Prepare(ctx, at(9), []byte("nine")); err != nil {
+				t.Errorf("prepare: %v", err)
+			}
+			if err := tn.Prepare(ctx, at(9), make([]byte, checkpoint.MaxState+1)); !errors.Is(err, checkpoint.ErrStateTooLarge) {
+				t.Errorf("a state that no row can hold: %v", err)
+			}
+			<-ctx.Done()
+			if err := tn.Prepare(context.Background(), at(9), nil); !errors.Is(err, lease.ErrLost) {
+				t.Errorf("after the loss: %v", err)
+			}
+			return nil
+		})
+		time.Sleep(5 * time.Second)
+		a.kill()
+		b := run(t, "b", s, func(ctx context.Context, tn *lease.Tenure) error {
+			found <- tn.Start()
+			return hold(ctx, tn)
+		})
+		got := <-found
+		if got.Pending != at(9) || string(got.State) != "nine" || got.Position.Compare(at(9)) >= 0 {
+			t.Errorf("found %+v", got)
+		}
+		b.quit()
+		a.stop(errors.New("stop"))
+		<-a.done
+	})
+}

@@ -42,6 +42,7 @@ type machine struct {
 	marked     checkpoint.Position // to be stored with the next write
 	floor      checkpoint.Position // the highest position that any write carried
 	waits      []wait              // explicit checkpoints
+	prepares   []prepare           // announced ones, in order; the first is written next
 	lastWait   int
 	children   []string // to be recorded
 	childWaits []int    // who waits for that
@@ -93,13 +94,15 @@ type write struct {
 	set      Change
 	owner    string
 	position checkpoint.Position
+	pending  checkpoint.Position // and what is announced in it, with state
+	state    []byte
 	children []string
 	inDoubt  bool
 }
 
 // matches reports whether l is what w leaves behind, given that l's counter is the one after w's.
 func (w *write) matches(l Lease) bool {
-	return l.Owner == w.owner && l.Checkpoint.Position == w.position && (len(w.children) == 0 || sameSet(w.children, l.Children))
+	return l.Owner == w.owner && w.carries(l.Checkpoint) && (len(w.children) == 0 || sameSet(w.children, l.Children))
 }
 
 // wait is one call of Tenure.Checkpoint.
@@ -223,7 +226,7 @@ func (m *machine) wake() (time.Duration, bool) {
 
 // urgent reports whether a write is due before the next renewal.
 func (m *machine) urgent() bool {
-	return m.doubt || m.announce && m.row.Speaks != "" || len(m.waits) > 0 || len(m.children) > 0 || m.ending || m.releasing
+	return m.doubt || m.announce && m.row.Speaks != "" || len(m.waits) > 0 || len(m.prepares) > 0 || len(m.children) > 0 || m.ending || m.releasing
 }
 
 // next emits the write that is due, if one is and none is in flight.
@@ -245,6 +248,8 @@ func (m *machine) next(now instant, e *effects) {
 		// Belief ends before the request leaves, for good: once it is on its way it may be applied at any time, and the next owner may start.
 		m.phase = closing
 		m.emit(now, m.closingWrite(), e)
+	case m.outdated(e):
+		m.next(now, e)
 	case m.urgent() || now.mono >= m.from.mono+m.timing.renew:
 		m.emit(now, m.renewal(), e)
 	}
@@ -293,6 +298,7 @@ func (m *machine) finish(why error, e *effects) {
 		e.acks = append(e.acks, ack{w.id, err})
 	}
 	m.waits = nil
+	m.dropPrepares(e)
 	for _, id := range m.childWaits {
 		e.acks = append(e.acks, ack{id, ErrLost})
 	}

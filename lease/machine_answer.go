@@ -138,6 +138,7 @@ func (m *machine) gone(e *effects) {
 // of the first attempt that can have done it if the row was read back.
 func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effects) {
 	e.stored = w.purpose != forTake && row.Checkpoint.Position != m.row.Checkpoint.Position
+	m.prepared(w, e)
 	m.row = row
 	m.first, m.tried, m.attempts, m.rereads, m.retryAt = nil, nil, 0, 0, 0
 	if len(m.children) > 0 && sameSet(m.children, row.Children) {
@@ -169,12 +170,12 @@ func (m *machine) applied(now instant, w *write, row Lease, t0 instant, e *effec
 	}
 }
 
-// acknowledge answers the waits that the stored position satisfies.
+// acknowledge answers the waits that the stored position satisfies. One that commits what is announced at that very position waits for it to be gone.
 func (m *machine) acknowledge(e *effects) {
 	stored := m.row.Checkpoint.Position
 	rest := m.waits[:0]
 	for _, w := range m.waits {
-		if w.p.Compare(stored) > 0 {
+		if w.p.Compare(stored) > 0 || w.p == stored && m.announced() && w.p.Compare(m.row.Checkpoint.Pending) >= 0 {
 			rest = append(rest, w)
 			continue
 		}

@@ -33,7 +33,7 @@ func (m *machine) store(now instant, p checkpoint.Position) (id int, e effects, 
 	if err := m.storable(p); err != nil {
 		return 0, e, err
 	}
-	if p == m.row.Checkpoint.Position {
+	if p == m.row.Checkpoint.Position && !m.announced() {
 		return 0, e, nil
 	}
 	m.lastWait++
@@ -143,6 +143,7 @@ func (m *machine) target() checkpoint.Position {
 func (m *machine) renewal() *write {
 	w := m.ownerWrite(forRenewal)
 	m.carry(w, m.target())
+	m.carryPrepare(w)
 	if len(m.children) > 0 {
 		w.children, w.set.Children = m.children, m.children
 	}
@@ -172,7 +173,7 @@ func (m *machine) closingWrite() *write {
 func (m *machine) ownerWrite(p purpose) *write {
 	none, c := "", m.row.Counter
 	return &write{
-		purpose: p, owner: m.me, position: m.row.Checkpoint.Position,
+		purpose: p, owner: m.me, position: m.row.Checkpoint.Position, pending: m.row.Checkpoint.Pending, state: m.row.Checkpoint.State,
 		when: Condition{Counter: &c, Owner: &m.me, CheckpointOwner: &none},
 		set:  Change{AddCounter: 1},
 	}
@@ -182,10 +183,11 @@ func (m *machine) ownerWrite(p purpose) *write {
 // equality only, since decimal strings and sentinels do not sort as positions do.
 func (m *machine) carry(w *write, p checkpoint.Position) {
 	known := m.row.Checkpoint.Position
-	if p == known {
+	if p == known && (len(m.waits) == 0 || !m.announced()) {
 		return
 	}
 	var switches int64 // counts the owner changes since the last checkpoint
 	w.position, w.when.Position = p, &known
+	w.pending, w.state = checkpoint.Position{}, nil // a checkpoint takes back what was announced, as KCL's does
 	w.set.Checkpoint, w.set.OwnerSwitches = &checkpoint.Checkpoint{Position: p}, &switches
 }

@@ -10,7 +10,7 @@ func (m *machine) acquire(now instant, row Lease, e *effects) {
 	m.first, m.tried, m.attempts, m.rereads, m.retryAt = nil, nil, 0, 0, now.mono
 	none, c := "", row.Counter
 	w := &write{
-		purpose: forTake, owner: m.me, position: row.Checkpoint.Position,
+		purpose: forTake, owner: m.me, position: row.Checkpoint.Position, pending: row.Checkpoint.Pending, state: row.Checkpoint.State,
 		when: Condition{Counter: &c, Owner: &row.Owner},
 		set: Change{
 			AddCounter: 1, Owner: &m.me, Speaks: &m.me, AskedBy: &none, AskedOf: &none, CheckpointOwner: &none, FailoverTime: m.failover,

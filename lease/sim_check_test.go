@@ -68,6 +68,7 @@ func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 	if p.Compare(k.stored) > 0 {
 		k.stored = p
 	}
+	w.pending(k, old.Checkpoint, l.Checkpoint)
 	if x.purpose == forEnd {
 		s := w.byID[k.key]
 		for _, c := range s.children {
@@ -98,6 +99,38 @@ func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 		w.violated("%s %s: stored %v, handed over up to %v", who, k.key, p, k.permitted)
 	case p == checkpoint.ShardEnd && (!k.ending || w.byID[k.key].processed < w.byID[k.key].total):
 		w.violated("%s %s: finished with %d of %d records processed", who, k.key, w.byID[k.key].processed, w.byID[k.key].total)
+	}
+}
+
+// pending checks what a write has left announced.
+func (w *world) pending(k *simKeep, old, now checkpoint.Checkpoint) {
+	none := checkpoint.Position{}
+	switch {
+	case now.Pending == none && len(now.State) > 0:
+		w.violated("%s %s: state without what it was announced with", k.p.owner, k.key)
+	case now.Pending == none || now.Pending == old.Pending && string(now.State) == string(old.State):
+		if now.Pending != none && now.Position != old.Position {
+			w.violated("%s %s: a checkpoint left an announcement of before", k.p.owner, k.key)
+		}
+	case now.Pending.Compare(k.permitted) > 0 || now.Pending.Compare(now.Position) < 0:
+		w.violated("%s %s: announced %v, stored %v, handed over up to %v", k.p.owner, k.key, now.Pending, now.Position, k.permitted)
+	default:
+		k.announced = append(k.announced, now)
+	}
+}
+
+// announced checks what the caller of a two-phase checkpoint is told.
+func (w *world) announced(k *simKeep, p checkpoint.Position, state []byte, err error) {
+	stood := slices.ContainsFunc(k.announced, func(c checkpoint.Checkpoint) bool { return c.Pending == p && string(c.State) == string(state) })
+	switch {
+	case err == nil:
+		w.count.announced++
+		if !stood {
+			w.violated("%s %s: the announcement of %v was acknowledged, and never stood in the row", k.p.owner, k.key, p)
+		}
+	case errors.Is(err, checkpoint.ErrUncertain):
+	case stood:
+		w.violated("%s %s: %v was announced, and its caller told that it was not: %v", k.p.owner, k.key, p, err)
 	}
 }
 

@@ -140,7 +140,7 @@ func TestSimHoldsEveryInvariant(t *testing.T) {
 		"shards finished": total.ended, "crashes": total.crashes, "suspends": total.suspends, "clock jumps": total.jumps,
 		"checkpoints acknowledged": total.acks, "checkpoints uncertain": total.uncertain, "checkpoints abandoned": total.abandoned,
 		"positions refused": total.notDelivered, "admissions refused": total.expiredAtAdmit, "releases": total.released,
-		"earlier payloads found": total.otherPayload, "leases lost": total.lost,
+		"earlier payloads found": total.otherPayload, "announcements": total.announced, "leases lost": total.lost,
 		"requests": total.asks, "gives": total.gives, "gives to an heir": total.inherits, "claims": total.claims, "requests declined": total.declines,
 		"requests withdrawn": total.withdrawals, "tenures that went on after a request": total.resumed, "leases passed on": total.passedOn,
 		"requests applied late": total.lateAsks, "crashes of a worker that asks": total.askerDied, "crashes of a worker that is asked": total.ownerDied,

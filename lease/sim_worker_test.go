@@ -164,6 +164,7 @@ type simKeep struct {
 	permitted checkpoint.Position // by admissions that succeeded
 	asked     checkpoint.Position // by user code that had processed it
 	stored    checkpoint.Position // highest in the table since the tenure began
+	announced []checkpoint.Checkpoint
 	ending    bool
 	evicted   bool // by an operator
 }
@@ -498,7 +499,33 @@ func (u *simUser) processed(n int) {
 			u.w.count.notDelivered++
 		}
 		u.loop()
+	case x < 17:
+		u.announce(n)
 	default:
+		u.loop()
+	}
+}
+
+// announce prepares a checkpoint, and commits it some time after that was answered.
+func (u *simUser) announce(n int) {
+	k, p := u.k, pos(n)
+	state := []byte(fmt.Sprintf("%s/%d", k.p.owner, u.w.steps))
+	var id int
+	var err error
+	k.do(func(now instant) (e effects) {
+		if id, e, err = k.m.prepare(now, p, state); id != 0 {
+			k.waits[id] = func(err error) {
+				u.w.announced(k, p, state, err)
+				if err == nil && u.w.rng.IntN(2) == 0 {
+					u.store(n)
+					return
+				}
+				u.loop()
+			}
+		}
+		return e
+	})
+	if err != nil {
 		u.loop()
 	}
 }

@@ -50,7 +50,7 @@ func (f faults) none() bool { return f == faults{} }
 type counts struct {
 	takeOvers, acquired, lost, resolvedDone, resolvedNot, longPauses, doubts, edits, lateApplied, lateRefused int
 	staleTakes, reclaims, gateWaits, restored, ended, crashes, suspends, jumps, acks, uncertain, notDelivered int
-	expiredAtAdmit, abandoned, released, otherPayload                                                         int
+	expiredAtAdmit, abandoned, released, otherPayload, announced                                              int
 	asks, gives, inherits, claims, declines, withdrawals, resumed, passedOn, lateAsks, askerDied, ownerDied   int
 }
 
@@ -58,6 +58,7 @@ func (c *counts) add(o counts) {
 	c.takeOvers += o.takeOvers
 	c.acquired += o.acquired
 	c.lost += o.lost
+	c.announced += o.announced
 	c.resolvedDone += o.resolvedDone
 	c.resolvedNot += o.resolvedNot
 	c.longPauses += o.longPauses

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -102,11 +103,33 @@ func (t *Tenure) Mark(p checkpoint.Position) error {
 //
 // Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards; checkpoint.ErrUncertain beside ErrLost or ctx's error: it may be stored.
 func (t *Tenure) Checkpoint(ctx context.Context, p checkpoint.Position) error {
+	return t.write(ctx, "checkpoint", p, func(now instant) (int, effects, error) { return t.k.m.store(now, p) }, func(id int) bool { return t.k.m.abandon(id) })
+}
+
+// Prepare announces p: it is written as pending, with state, beside the stored position, which stays. Whoever holds the lease next finds both in
+// [Tenure.Start]. The next checkpoint of this lease, made by Checkpoint, by Mark or at its end, takes the announcement back; Checkpoint(p) commits it.
+// A position that was marked before rides along. Calls are written one by one, in order, behind the explicit checkpoints that wait.
+//
+// state is copied and may have up to [checkpoint.MaxState] bytes. Errors: those of Checkpoint; ErrBackwards too if p is before a position
+// that was marked; checkpoint.ErrStateTooLarge.
+func (t *Tenure) Prepare(ctx context.Context, p checkpoint.Position, state []byte) error {
+	if len(state) > checkpoint.MaxState {
+		return fmt.Errorf("lease %s: prepare %s: %d bytes: %w", t.k.key, p, len(state), checkpoint.ErrStateTooLarge)
+	}
+	state = bytes.Clone(state) // a request may still be on its way when the call has returned
+	return t.write(ctx, "prepare", p, func(now instant) (int, effects, error) { return t.k.m.prepare(now, p, state) }, func(id int) bool { return t.k.m.unprepare(id) })
+}
+
+// write asks the machine for something to be written and waits for the answer. abandon tells the machine that nobody waits any longer, and reports whether
+// it may be written all the same.
+func (t *Tenure) write(
+	ctx context.Context, what string, p checkpoint.Position, ask func(now instant) (id int, e effects, err error), abandon func(id int) (maybe bool),
+) error {
 	var id int
 	var err error
 	answer := make(chan error, 1)
 	t.k.do(func(now instant) (e effects) {
-		id, e, err = t.k.m.store(now, p)
+		id, e, err = ask(now)
 		if id != 0 {
 			t.k.waits[id] = answer
 		}
@@ -124,7 +147,7 @@ func (t *Tenure) Checkpoint(ctx context.Context, p checkpoint.Position) error {
 	t.k.do(func(instant) effects {
 		if _, waiting := t.k.waits[id]; waiting {
 			delete(t.k.waits, id)
-			maybe = t.k.m.abandon(id)
+			maybe = abandon(id)
 		} else {
 			answered = true
 		}
@@ -133,7 +156,7 @@ func (t *Tenure) Checkpoint(ctx context.Context, p checkpoint.Position) error {
 	if answered {
 		return <-answer
 	}
-	err = fmt.Errorf("lease %s: checkpoint %s: %w", t.k.key, p, context.Cause(ctx))
+	err = fmt.Errorf("lease %s: %s %s: %w", t.k.key, what, p, context.Cause(ctx))
 	if maybe {
 		err = errors.Join(err, checkpoint.ErrUncertain)
 	}
