@@ -1,6 +1,6 @@
 # One word for what a contributor does most. `.ci/run` is what must pass before a merge.
 
-.PHONY: test race lint bench fuzz sim mutants quickstart oracles speed api
+.PHONY: test race lint bench fuzz sim mutants caught quickstart oracles speed api
 
 test: ## every test, as a user runs them
 	go test ./...
@@ -22,6 +22,9 @@ sim: ## fleets of the lease core with faults, many seeds
 
 mutants: ## take the guarantees out one by one: a test must notice each time
 	go run ./internal/mutants
+
+caught: ## the same for those that are not recorded as caught on these sources, and record them
+	go run ./internal/mutants -unrecorded -record
 
 quickstart: ## the README's demonstration
 	go run ./examples/quickstart

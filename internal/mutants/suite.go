@@ -39,8 +39,8 @@ type verdict struct {
 
 var errSurvived = errors.New("SURVIVED: its test passes without the guarantee")
 
-// load reads the patches of dir whose name matches, in alphabetical order. A file that cannot be read as a patch is an error of the whole run.
-func load(dir string, selected func(name string) bool) ([]patch, error) {
+// load reads the patches of dir in alphabetical order. A file that cannot be read as a patch is an error of the whole run.
+func load(dir string) ([]patch, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.patch"))
 	if err != nil {
 		return nil, err
@@ -48,9 +48,6 @@ func load(dir string, selected func(name string) bool) ([]patch, error) {
 	var patches []patch
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".patch")
-		if !selected(name) {
-			continue
-		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err

@@ -24,11 +24,7 @@ type updateBackupsRequest struct {
 	}
 }
 
-func (db *DB) updateContinuousBackups(body []byte) (any, *wire.Error) {
-	req, fault := decode[updateBackupsRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) updateContinuousBackups(req *updateBackupsRequest) (any, *wire.Error) {
 	spec := req.PointInTimeRecoverySpecification
 	if spec == nil {
 		return nil, invalid("The parameter 'PointInTimeRecoverySpecification' is required but was not present in the request")
@@ -41,31 +37,19 @@ func (db *DB) updateContinuousBackups(body []byte) (any, *wire.Error) {
 		return nil, invalid("1 validation error detected: Value '%d' at 'recoveryPeriodInDays' failed to satisfy constraint: "+
 			"Member must have value between 1 and 35", set.days)
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.backedUpTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	if t.backups.enabled && set.enabled {
-		set.since = t.backups.since
-	}
-	t.backups = set
-	return set.describe(), nil
+	return db.locked(db.backedUpTable, req.TableName, func(t *table) (any, *wire.Error) {
+		if t.backups.enabled && set.enabled {
+			set.since = t.backups.since
+		}
+		t.backups = set
+		return set.describe(), nil
+	})
 }
 
-func (db *DB) describeContinuousBackups(body []byte) (any, *wire.Error) {
-	req, fault := decode[tableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.backedUpTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	return t.backups.describe(), nil
+func (db *DB) describeContinuousBackups(req *tableRequest) (any, *wire.Error) {
+	return db.locked(db.backedUpTable, req.TableName, func(t *table) (any, *wire.Error) {
+		return t.backups.describe(), nil
+	})
 }
 
 // backedUpTable is anyTable with the exception that the two backup operations model. The caller holds the lock.

@@ -67,11 +67,7 @@ type batchGetReply struct {
 	ConsumedCapacity []*capacity `json:",omitempty"`
 }
 
-func (db *DB) batchGetItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[batchGetRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) batchGetItem(req *batchGetRequest) (any, *wire.Error) {
 	if fault := req.capacityOption.check(); fault != nil {
 		return nil, fault
 	}
@@ -86,6 +82,7 @@ func (db *DB) batchGetItem(body []byte) (any, *wire.Error) {
 	for _, name := range slices.Sorted(maps.Keys(req.RequestItems)) {
 		keys := req.RequestItems[name]
 		names := substitutions{ExpressionAttributeNames: keys.ExpressionAttributeNames}
+		var fault *wire.Error
 		if projections[name], fault = names.projection(keys.ProjectionExpression, keys.AttributesToGet); fault != nil {
 			return nil, fault
 		}
@@ -188,11 +185,7 @@ type batchWriteReply struct {
 }
 
 // batchWriteItem validates all writes before it performs the first.
-func (db *DB) batchWriteItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[batchWriteRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) batchWriteItem(req *batchWriteRequest) (any, *wire.Error) {
 	if fault := checkMetrics(req.ReturnItemCollectionMetrics); fault != nil {
 		return nil, fault
 	}

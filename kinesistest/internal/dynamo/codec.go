@@ -23,6 +23,17 @@ const (
 	badParameter = "One or more parameter values were invalid: "
 )
 
+// request makes an operation of a function of the decoded request.
+func request[T any](do func(*DB, *T) (any, *wire.Error)) operation {
+	return func(db *DB, body []byte) (any, *wire.Error) {
+		req, fault := decode[T](body)
+		if fault != nil {
+			return nil, fault
+		}
+		return do(db, req)
+	}
+}
+
 // decode reads a request. A member that T does not have is a parameter this server does not implement: ignoring it would make a test
 // pass that fails against the service.
 func decode[T any](body []byte) (*T, *wire.Error) {

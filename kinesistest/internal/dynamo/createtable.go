@@ -69,11 +69,7 @@ const (
 // billing is the billing mode with the service's default.
 func (r *createTableRequest) billing() string { return cmp.Or(r.BillingMode, provisioned) }
 
-func (db *DB) createTable(body []byte) (any, *wire.Error) {
-	req, fault := decode[createTableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) createTable(req *createTableRequest) (any, *wire.Error) {
 	t, fault := req.table()
 	if fault != nil {
 		return nil, fault

@@ -12,11 +12,7 @@ type getItemRequest struct {
 	capacityOption
 }
 
-func (db *DB) getItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[getItemRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) getItem(req *getItemRequest) (any, *wire.Error) {
 	if fault := req.capacityOption.check(); fault != nil {
 		return nil, fault
 	}
@@ -88,15 +84,8 @@ type putItemRequest struct {
 	writeOptions
 }
 
-func (db *DB) putItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[putItemRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	if fault := req.check(); fault != nil {
-		return nil, fault
-	}
-	if fault := req.onlyOld(); fault != nil {
+func (db *DB) putItem(req *putItemRequest) (any, *wire.Error) {
+	if fault := req.checkOld(); fault != nil {
 		return nil, fault
 	}
 	put, problem := toItem(req.Item, 0)
@@ -107,11 +96,7 @@ func (db *DB) putItem(body []byte) (any, *wire.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	w := &write{kind: writePut, tableName: req.TableName, put: put, condition: c, returnFailed: req.returnFailed()}
-	if fault := db.perform(w); fault != nil {
-		return nil, fault
-	}
-	return req.reply(w, nil), nil
+	return db.performOne(&req.writeOptions, &write{kind: writePut, tableName: req.TableName, put: put, condition: c}, nil)
 }
 
 type deleteItemRequest struct {
@@ -120,26 +105,15 @@ type deleteItemRequest struct {
 	writeOptions
 }
 
-func (db *DB) deleteItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[deleteItemRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	if fault := req.check(); fault != nil {
-		return nil, fault
-	}
-	if fault := req.onlyOld(); fault != nil {
+func (db *DB) deleteItem(req *deleteItemRequest) (any, *wire.Error) {
+	if fault := req.checkOld(); fault != nil {
 		return nil, fault
 	}
 	c, fault := req.condition()
 	if fault != nil {
 		return nil, fault
 	}
-	w := &write{kind: writeDelete, tableName: req.TableName, key: req.Key, condition: c, returnFailed: req.returnFailed()}
-	if fault := db.perform(w); fault != nil {
-		return nil, fault
-	}
-	return req.reply(w, nil), nil
+	return db.performOne(&req.writeOptions, &write{kind: writeDelete, tableName: req.TableName, key: req.Key, condition: c}, nil)
 }
 
 type updateItemRequest struct {
@@ -150,11 +124,7 @@ type updateItemRequest struct {
 	writeOptions
 }
 
-func (db *DB) updateItem(body []byte) (any, *wire.Error) {
-	req, fault := decode[updateItemRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) updateItem(req *updateItemRequest) (any, *wire.Error) {
 	if fault := req.check(); fault != nil {
 		return nil, fault
 	}
@@ -162,17 +132,20 @@ func (db *DB) updateItem(body []byte) (any, *wire.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	w := &write{
-		kind: writeUpdate, tableName: req.TableName, key: req.Key, update: u, condition: c, returnFailed: req.returnFailed(),
-	}
-	if fault := db.perform(w); fault != nil {
-		return nil, fault
-	}
 	var updated *projection
 	if req.ReturnValues == "UPDATED_OLD" || req.ReturnValues == "UPDATED_NEW" {
 		updated = u.paths()
 	}
-	return req.reply(w, updated), nil
+	return db.performOne(&req.writeOptions, &write{kind: writeUpdate, tableName: req.TableName, key: req.Key, update: u, condition: c}, updated)
+}
+
+// performOne performs the only write of a request, and answers as its options want.
+func (db *DB) performOne(o *writeOptions, w *write, updated *projection) (any, *wire.Error) {
+	w.returnFailed = o.returnFailed()
+	if fault := db.perform(w); fault != nil {
+		return nil, fault
+	}
+	return o.reply(w, updated), nil
 }
 
 func (r *updateItemRequest) parse() (*update, condition, *wire.Error) {

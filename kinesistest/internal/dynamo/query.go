@@ -14,11 +14,7 @@ type queryRequest struct {
 	ScanIndexForward       *bool
 }
 
-func (db *DB) query(body []byte) (any, *wire.Error) {
-	req, fault := decode[queryRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) query(req *queryRequest) (any, *wire.Error) {
 	keyed := expression{"KeyConditionExpression", req.KeyConditionExpression}
 	// KeyConditions may stand beside a filter or projection expression, though not beside a key condition expression.
 	legacy := []legacyMember{{"QueryFilter", req.QueryFilter != nil}, {"KeyConditions", req.KeyConditions != nil && keyed.text != nil}}

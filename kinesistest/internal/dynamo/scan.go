@@ -12,11 +12,7 @@ type scanRequest struct {
 	TotalSegments *int
 }
 
-func (db *DB) scan(body []byte) (any, *wire.Error) {
-	req, fault := decode[scanRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) scan(req *scanRequest) (any, *wire.Error) {
 	if fault := req.checkSegments(); fault != nil {
 		return nil, fault
 	}

@@ -90,18 +90,21 @@ type tableRequest struct {
 	TableName string
 }
 
-func (db *DB) describeTable(body []byte) (any, *wire.Error) {
-	req, fault := decode[tableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) describeTable(req *tableRequest) (any, *wire.Error) {
+	return db.locked(db.namedTable, req.TableName, func(t *table) (any, *wire.Error) {
+		return map[string]any{"Table": db.describe(t)}, nil
+	})
+}
+
+// locked finds a table in the wording of the operation and performs the operation on it, under one lock.
+func (db *DB) locked(find func(string) (*table, *wire.Error), name string, do func(*table) (any, *wire.Error)) (any, *wire.Error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	t, fault := db.namedTable(req.TableName)
+	t, fault := find(name)
 	if fault != nil {
 		return nil, fault
 	}
-	return map[string]any{"Table": db.describe(t)}, nil
+	return do(t)
 }
 
 // namedTable is anyTable with the wording of operations on tables. The caller holds the lock.
@@ -113,27 +116,19 @@ func (db *DB) namedTable(name string) (*table, *wire.Error) {
 	return t, fault
 }
 
-func (db *DB) deleteTable(body []byte) (any, *wire.Error) {
-	req, fault := decode[tableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.namedTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	if t.status(time.Now()) != statusDeleting {
-		if fault := t.checkActive(time.Now()); fault != nil {
-			return nil, fault
+func (db *DB) deleteTable(req *tableRequest) (any, *wire.Error) {
+	return db.locked(db.namedTable, req.TableName, func(t *table) (any, *wire.Error) {
+		if t.status(time.Now()) != statusDeleting {
+			if fault := t.checkActive(time.Now()); fault != nil {
+				return nil, fault
+			}
+			if t.request.DeletionProtectionEnabled {
+				return nil, invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+			}
+			t.state = db.begin(statusDeleting)
 		}
-		if t.request.DeletionProtectionEnabled {
-			return nil, invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
-		}
-		t.state = db.begin(statusDeleting)
-	}
-	return map[string]any{"TableDescription": db.describe(t)}, nil
+		return map[string]any{"TableDescription": db.describe(t)}, nil
+	})
 }
 
 // tableNames are those of all tables, also of those being created or deleted, in order. The caller holds the lock.
@@ -150,11 +145,7 @@ type listTablesRequest struct {
 // maxTableNames is the service's page of ListTables.
 const maxTableNames = 100
 
-func (db *DB) listTables(body []byte) (any, *wire.Error) {
-	req, fault := decode[listTablesRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) listTables(req *listTablesRequest) (any, *wire.Error) {
 	limit := maxTableNames
 	if req.Limit != nil {
 		limit = *req.Limit

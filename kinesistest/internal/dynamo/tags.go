@@ -53,37 +53,29 @@ type tagResourceRequest struct {
 }
 
 // tagResource replaces the values of tags that are there and appends the others.
-func (db *DB) tagResource(body []byte) (any, *wire.Error) {
-	req, fault := decode[tagResourceRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) tagResource(req *tagResourceRequest) (any, *wire.Error) {
 	if len(req.Tags) == 0 {
 		return nil, invalid("Atleast one Tag needs to be provided as Input.") // the service's spelling
 	}
 	if fault := checkTags(req.Tags); fault != nil {
 		return nil, fault
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.taggedTable(req.ResourceArn)
-	if fault != nil {
-		return nil, fault
-	}
-	tags := slices.Clone(t.tags)
-	for _, g := range req.Tags {
-		at := slices.IndexFunc(tags, func(old tag) bool { return old.Key == g.Key })
-		if at < 0 {
-			tags = append(tags, g)
-		} else {
-			tags[at] = g
+	return db.locked(db.taggedTable, req.ResourceArn, func(t *table) (any, *wire.Error) {
+		tags := slices.Clone(t.tags)
+		for _, g := range req.Tags {
+			at := slices.IndexFunc(tags, func(old tag) bool { return old.Key == g.Key })
+			if at < 0 {
+				tags = append(tags, g)
+			} else {
+				tags[at] = g
+			}
 		}
-	}
-	if fault := checkTags(tags); fault != nil {
-		return nil, fault
-	}
-	t.tags = tags
-	return done{}, nil
+		if fault := checkTags(tags); fault != nil {
+			return nil, fault
+		}
+		t.tags = tags
+		return done{}, nil
+	})
 }
 
 type untagResourceRequest struct {
@@ -92,22 +84,14 @@ type untagResourceRequest struct {
 }
 
 // untagResource does not mind keys that no tag has.
-func (db *DB) untagResource(body []byte) (any, *wire.Error) {
-	req, fault := decode[untagResourceRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) untagResource(req *untagResourceRequest) (any, *wire.Error) {
 	if len(req.TagKeys) == 0 {
 		return nil, invalid("Atleast one Tag Key needs to be provided as Input.")
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.taggedTable(req.ResourceArn)
-	if fault != nil {
-		return nil, fault
-	}
-	t.tags = slices.DeleteFunc(slices.Clone(t.tags), func(g tag) bool { return slices.Contains(req.TagKeys, g.Key) })
-	return done{}, nil
+	return db.locked(db.taggedTable, req.ResourceArn, func(t *table) (any, *wire.Error) {
+		t.tags = slices.DeleteFunc(slices.Clone(t.tags), func(g tag) bool { return slices.Contains(req.TagKeys, g.Key) })
+		return done{}, nil
+	})
 }
 
 type listTagsRequest struct {
@@ -115,16 +99,8 @@ type listTagsRequest struct {
 }
 
 // listTagsOfResource answers in the order the tags were given, in one page: there are at most 50.
-func (db *DB) listTagsOfResource(body []byte) (any, *wire.Error) {
-	req, fault := decode[listTagsRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.taggedTable(req.ResourceArn)
-	if fault != nil {
-		return nil, fault
-	}
-	return map[string]any{"Tags": append([]tag{}, t.tags...)}, nil
+func (db *DB) listTagsOfResource(req *listTagsRequest) (any, *wire.Error) {
+	return db.locked(db.taggedTable, req.ResourceArn, func(t *table) (any, *wire.Error) {
+		return map[string]any{"Tags": append([]tag{}, t.tags...)}, nil
+	})
 }

@@ -85,11 +85,7 @@ type timeToLiveRequest struct {
 	TimeToLiveSpecification *timeToLiveSpecification
 }
 
-func (db *DB) updateTimeToLive(body []byte) (any, *wire.Error) {
-	req, fault := decode[timeToLiveRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) updateTimeToLive(req *timeToLiveRequest) (any, *wire.Error) {
 	spec := req.TimeToLiveSpecification
 	if spec == nil {
 		return nil, invalid("The parameter 'TimeToLiveSpecification' is required but was not present in the request")
@@ -98,28 +94,24 @@ func (db *DB) updateTimeToLive(body []byte) (any, *wire.Error) {
 		return nil, invalid("1 validation error detected: Value '%s' at 'timeToLiveSpecification.attributeName' failed to satisfy "+
 			"constraint: Member must have length between 1 and 255", spec.AttributeName)
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.namedTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	now := time.Now()
-	if fault := t.checkActive(now); fault != nil {
-		return nil, fault
-	}
-	if fault := t.ttl.checkChange(spec, now); fault != nil {
-		return nil, fault
-	}
-	kind := "DISABLING"
-	if spec.Enabled {
-		kind = "ENABLING"
-	}
-	t.ttl = timeToLive{attribute: spec.AttributeName, enabled: spec.Enabled, state: db.begin(kind)}
-	for _, e := range t.items.entries {
-		t.ttl.note(e.item)
-	}
-	return map[string]any{"TimeToLiveSpecification": spec}, nil
+	return db.locked(db.namedTable, req.TableName, func(t *table) (any, *wire.Error) {
+		now := time.Now()
+		if fault := t.checkActive(now); fault != nil {
+			return nil, fault
+		}
+		if fault := t.ttl.checkChange(spec, now); fault != nil {
+			return nil, fault
+		}
+		kind := "DISABLING"
+		if spec.Enabled {
+			kind = "ENABLING"
+		}
+		t.ttl = timeToLive{attribute: spec.AttributeName, enabled: spec.Enabled, state: db.begin(kind)}
+		for _, e := range t.items.entries {
+			t.ttl.note(e.item)
+		}
+		return map[string]any{"TimeToLiveSpecification": spec}, nil
+	})
 }
 
 func (l *timeToLive) checkChange(spec *timeToLiveSpecification, now time.Time) *wire.Error {
@@ -136,21 +128,13 @@ func (l *timeToLive) checkChange(spec *timeToLiveSpecification, now time.Time) *
 	return nil
 }
 
-func (db *DB) describeTimeToLive(body []byte) (any, *wire.Error) {
-	req, fault := decode[tableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.namedTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	status := t.ttl.status(time.Now())
-	d := map[string]any{"TimeToLiveStatus": status}
-	if status != "DISABLED" {
-		d["AttributeName"] = t.ttl.attribute
-	}
-	return map[string]any{"TimeToLiveDescription": d}, nil
+func (db *DB) describeTimeToLive(req *tableRequest) (any, *wire.Error) {
+	return db.locked(db.namedTable, req.TableName, func(t *table) (any, *wire.Error) {
+		status := t.ttl.status(time.Now())
+		d := map[string]any{"TimeToLiveStatus": status}
+		if status != "DISABLED" {
+			d["AttributeName"] = t.ttl.attribute
+		}
+		return map[string]any{"TimeToLiveDescription": d}, nil
+	})
 }

@@ -85,11 +85,7 @@ type transactGetReply struct {
 	ConsumedCapacity []*capacity `json:",omitempty"`
 }
 
-func (db *DB) transactGetItems(body []byte) (any, *wire.Error) {
-	req, fault := decode[transactGetRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) transactGetItems(req *transactGetRequest) (any, *wire.Error) {
 	if fault := req.capacityOption.check(); fault != nil {
 		return nil, fault
 	}
@@ -103,6 +99,7 @@ func (db *DB) transactGetItems(body []byte) (any, *wire.Error) {
 				"Member must not be null", i+1)
 		}
 		names := substitutions{ExpressionAttributeNames: one.Get.ExpressionAttributeNames}
+		var fault *wire.Error
 		if projections[i], fault = names.projection(one.Get.ProjectionExpression, nil); fault != nil {
 			return nil, fault
 		}

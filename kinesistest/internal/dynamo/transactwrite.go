@@ -125,16 +125,13 @@ type transactWriteReply struct {
 	ConsumedCapacity []*capacity `json:",omitempty"`
 }
 
-func (db *DB) transactWriteItems(body []byte) (any, *wire.Error) {
-	req, fault := decode[transactWriteRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) transactWriteItems(req *transactWriteRequest) (any, *wire.Error) {
 	if fault := req.check(); fault != nil {
 		return nil, fault
 	}
 	writes := make([]*write, len(req.TransactItems))
 	for i := range req.TransactItems {
+		var fault *wire.Error
 		if writes[i], fault = req.TransactItems[i].parse(); fault != nil {
 			return nil, fault
 		}

@@ -40,32 +40,24 @@ type updateTableRequest struct {
 	DeletionProtectionEnabled   *bool
 }
 
-func (db *DB) updateTable(body []byte) (any, *wire.Error) {
-	req, fault := decode[updateTableRequest](body)
-	if fault != nil {
-		return nil, fault
-	}
+func (db *DB) updateTable(req *updateTableRequest) (any, *wire.Error) {
 	if fault := req.check(); fault != nil {
 		return nil, fault
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	t, fault := db.namedTable(req.TableName)
-	if fault != nil {
-		return nil, fault
-	}
-	if fault := t.checkActive(time.Now()); fault != nil {
-		return nil, fault
-	}
-	if fault := req.checkAgainst(t); fault != nil {
-		return nil, fault
-	}
-	wanted, fault := req.changed(t.request).table()
-	if fault != nil {
-		return nil, fault
-	}
-	db.become(t, wanted, req)
-	return map[string]any{"TableDescription": db.describe(t)}, nil
+	return db.locked(db.namedTable, req.TableName, func(t *table) (any, *wire.Error) {
+		if fault := t.checkActive(time.Now()); fault != nil {
+			return nil, fault
+		}
+		if fault := req.checkAgainst(t); fault != nil {
+			return nil, fault
+		}
+		wanted, fault := req.changed(t.request).table()
+		if fault != nil {
+			return nil, fault
+		}
+		db.become(t, wanted, req)
+		return map[string]any{"TableDescription": db.describe(t)}, nil
+	})
 }
 
 func (r *updateTableRequest) check() *wire.Error {

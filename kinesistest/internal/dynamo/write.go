@@ -38,8 +38,11 @@ func checkMetrics(given string) *wire.Error {
 
 func (o *writeOptions) returnFailed() bool { return o.ReturnValuesOnConditionCheckFailure == "ALL_OLD" }
 
-// onlyOld is the narrower choice of PutItem and DeleteItem.
-func (o *writeOptions) onlyOld() *wire.Error {
+// checkOld is check with the narrower choice of PutItem and DeleteItem.
+func (o *writeOptions) checkOld() *wire.Error {
+	if fault := o.check(); fault != nil {
+		return fault
+	}
 	if o.ReturnValues != "" && o.ReturnValues != "NONE" && o.ReturnValues != "ALL_OLD" {
 		return invalid("Return values set to invalid value")
 	}

@@ -118,38 +118,24 @@ func (s *Service) startDeliveryStreamEncryption(in *startDeliveryStreamEncryptio
 		owned := ownedKey
 		key = &keyInput{KeyType: &owned}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	st, err := s.switchable(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	if err := key.check(st); err != nil {
-		return nil, err
-	}
-	e := key.enable(now.Add(s.transitions))
-	st.sse.switches = append(st.sse.switches, now)
-	e.switches = st.sse.switches
-	st.sse = e
-	return &nothing{}, nil
+	return s.locked(s.switchable, in.DeliveryStreamName, func(st *stream, now time.Time) *wire.Error {
+		if err := key.check(st); err != nil {
+			return err
+		}
+		e := key.enable(now.Add(s.transitions))
+		st.sse.switches = append(st.sse.switches, now)
+		e.switches = st.sse.switches
+		st.sse = e
+		return nil
+	})
 }
 
-type stopDeliveryStreamEncryptionInput struct{ DeliveryStreamName *string }
-
-func (s *Service) stopDeliveryStreamEncryption(in *stopDeliveryStreamEncryptionInput) (*nothing, *wire.Error) {
-	var v violations
-	v.required("deliveryStreamName", in.DeliveryStreamName, nameRule)
-	if err := v.err(); err != nil {
+func (s *Service) stopDeliveryStreamEncryption(in *streamInput) (*nothing, *wire.Error) {
+	if err := in.check(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	st, err := s.switchable(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	st.sse = encryption{until: now.Add(s.transitions), switches: append(st.sse.switches, now)}
-	return &nothing{}, nil
+	return s.locked(s.switchable, in.DeliveryStreamName, func(st *stream, now time.Time) *wire.Error {
+		st.sse = encryption{until: now.Add(s.transitions), switches: append(st.sse.switches, now)}
+		return nil
+	})
 }

@@ -10,6 +10,32 @@ import (
 	"github.com/kinesiskit/kinesiskit/kinesistest/internal/wire"
 )
 
+// streamInput is a request that names its stream and says no more.
+type streamInput struct{ DeliveryStreamName *string }
+
+func (in *streamInput) check() *wire.Error {
+	var v violations
+	v.required("deliveryStreamName", in.DeliveryStreamName, nameRule)
+	return v.err()
+}
+
+type finder func(name string, now time.Time) (*stream, *wire.Error)
+
+// locked finds the stream that a request names and changes it, under one lock. The name has been checked.
+func (s *Service) locked(find finder, name *string, change func(st *stream, now time.Time) *wire.Error) (*nothing, *wire.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	st, err := find(*name, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(st, now); err != nil {
+		return nil, err
+	}
+	return &nothing{}, nil
+}
+
 type describeDeliveryStreamInput struct {
 	DeliveryStreamName          *string
 	ExclusiveStartDestinationId *string
@@ -110,30 +136,21 @@ func (s *Service) listDeliveryStreams(in *listDeliveryStreamsInput) (*listDelive
 	return out, nil
 }
 
-// deleteDeliveryStreamInput is the request. AllowForceDelete has no member: it is about grants of KMS, which none of these has.
-type deleteDeliveryStreamInput struct{ DeliveryStreamName *string }
-
-func (s *Service) deleteDeliveryStream(in *deleteDeliveryStreamInput) (*nothing, *wire.Error) {
-	var v violations
-	v.required("deliveryStreamName", in.DeliveryStreamName, nameRule)
-	if err := v.err(); err != nil {
+// deleteDeliveryStream reads no AllowForceDelete: it is about grants of KMS, which none of these has.
+func (s *Service) deleteDeliveryStream(in *streamInput) (*nothing, *wire.Error) {
+	if err := in.check(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	st, err := s.find(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	switch status := st.status(now); status {
-	case creating:
-		return nil, s.inUse(st, status)
-	case active:
-		st.gone = now.Add(s.transitions)
-		s.lookup(st.name, now) // without a transition it is gone at once
-	}
-	return &nothing{}, nil
+	return s.locked(s.find, in.DeliveryStreamName, func(st *stream, now time.Time) *wire.Error {
+		switch status := st.status(now); status {
+		case creating:
+			return s.inUse(st, status)
+		case active:
+			st.gone = now.Add(s.transitions)
+			s.lookup(st.name, now) // without a transition it is gone at once
+		}
+		return nil
+	})
 }
 
 // updateDestinationInput is the request; body has the members that are kept as they are.
@@ -170,26 +187,21 @@ func (s *Service) updateDestination(in *updateDestinationInput) (*nothing, *wire
 	if destinationErr != nil {
 		return nil, destinationErr
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	st, err := s.findActive(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	if current := strconv.FormatUint(st.version, 10); current != *in.CurrentDeliveryStreamVersionId {
-		return nil, failure("ConcurrentModificationException",
-			"Cannot update firehose: %s since the current version id: %s and specified version id: %s do not match",
-			st.name, current, *in.CurrentDeliveryStreamVersionId)
-	}
-	if *in.DestinationId != destinationID {
-		return nil, invalid("Destination Id %s not found", *in.DestinationId)
-	}
-	updated, err := st.to.update(to)
-	if err != nil {
-		return nil, err
-	}
-	st.to, st.updated = updated, now
-	st.version++
-	return &nothing{}, nil
+	return s.locked(s.findActive, in.DeliveryStreamName, func(st *stream, now time.Time) *wire.Error {
+		if current := strconv.FormatUint(st.version, 10); current != *in.CurrentDeliveryStreamVersionId {
+			return failure("ConcurrentModificationException",
+				"Cannot update firehose: %s since the current version id: %s and specified version id: %s do not match",
+				st.name, current, *in.CurrentDeliveryStreamVersionId)
+		}
+		if *in.DestinationId != destinationID {
+			return invalid("Destination Id %s not found", *in.DestinationId)
+		}
+		updated, err := st.to.update(to)
+		if err != nil {
+			return err
+		}
+		st.to, st.updated = updated, now
+		st.version++
+		return nil
+	})
 }

@@ -54,6 +54,16 @@ func (s *Service) throttleTags(op string, now time.Time) *wire.Error {
 	return failure("LimitExceededException", "Rate exceeded: %s takes %d calls per second and account.", op, tagCallsPerSecond)
 }
 
+// throttled finds a stream if the operation's rate allows it.
+func (s *Service) throttled(op string, find finder) finder {
+	return func(name string, now time.Time) (*stream, *wire.Error) {
+		if err := s.throttleTags(op, now); err != nil {
+			return nil, err
+		}
+		return find(name, now)
+	}
+}
+
 type tagDeliveryStreamInput struct {
 	DeliveryStreamName *string
 	Tags               []*tag
@@ -66,25 +76,17 @@ func (s *Service) tagDeliveryStream(in *tagDeliveryStreamInput) (*nothing, *wire
 	if err := v.err(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if err := s.throttleTags("TagDeliveryStream", now); err != nil {
-		return nil, err
-	}
-	st, err := s.findActive(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	tags := maps.Clone(st.tags)
-	for _, t := range in.Tags {
-		tags[*t.Key] = t.value()
-	}
-	if len(tags) > mostTags {
-		return nil, failure("LimitExceededException", "Firehose %s under account %s can have %d tags.", st.name, s.account, mostTags)
-	}
-	st.tags = tags
-	return &nothing{}, nil
+	return s.locked(s.throttled("TagDeliveryStream", s.findActive), in.DeliveryStreamName, func(st *stream, _ time.Time) *wire.Error {
+		tags := maps.Clone(st.tags)
+		for _, t := range in.Tags {
+			tags[*t.Key] = t.value()
+		}
+		if len(tags) > mostTags {
+			return failure("LimitExceededException", "Firehose %s under account %s can have %d tags.", st.name, s.account, mostTags)
+		}
+		st.tags = tags
+		return nil
+	})
 }
 
 type untagDeliveryStreamInput struct {
@@ -102,20 +104,12 @@ func (s *Service) untagDeliveryStream(in *untagDeliveryStreamInput) (*nothing, *
 	if err := v.err(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if err := s.throttleTags("UntagDeliveryStream", now); err != nil {
-		return nil, err
-	}
-	st, err := s.findActive(*in.DeliveryStreamName, now)
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range in.TagKeys {
-		delete(st.tags, *key)
-	}
-	return &nothing{}, nil
+	return s.locked(s.throttled("UntagDeliveryStream", s.findActive), in.DeliveryStreamName, func(st *stream, _ time.Time) *wire.Error {
+		for _, key := range in.TagKeys {
+			delete(st.tags, *key)
+		}
+		return nil
+	})
 }
 
 type listTagsForDeliveryStreamInput struct {
@@ -144,10 +138,7 @@ func (s *Service) listTagsForDeliveryStream(in *listTagsForDeliveryStreamInput) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if err := s.throttleTags("ListTagsForDeliveryStream", now); err != nil {
-		return nil, err
-	}
-	st, err := s.find(*in.DeliveryStreamName, now)
+	st, err := s.throttled("ListTagsForDeliveryStream", s.find)(*in.DeliveryStreamName, now)
 	if err != nil {
 		return nil, err
 	}
