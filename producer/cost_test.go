@@ -232,7 +232,7 @@ func TestCost(t *testing.T) {
 	t.Logf("Put of 100 bytes to a client that does nothing: %.2f of the rate of a bare Builder loop (bound %.2f), %.3f allocations a record",
 		median(rate), costOfPut, median(allocs))
 	t.Logf("through the SDK to a server that does nothing: %.2f x the CPU of a bare loop of PutRecords (bound %.2f)", median(cpu), costOfSDK)
-	if median(rate) < costOfPut || median(allocs) > 1.01 || median(cpu) > costOfSDK {
+	if median(rate) < costOfPut || median(allocs) > 1.05 || median(cpu) > costOfSDK {
 		t.Error("a bound is broken")
 	}
 }
