@@ -26,16 +26,25 @@ type Builder struct {
 type table struct {
 	index   map[string]uint64
 	encoded []byte
+
+	// The place found last: Add mostly follows a SizeWith of the same record.
+	latest   string
+	latestAt uint64
+	found    bool
 }
 
 // place is where s stands or would stand in the table, and whether it would be
 // new there.
 func (t *table) place(s string) (index uint64, isNew bool) {
+	if t.found && t.latest == s {
+		return t.latestAt, false
+	}
 	index, ok := t.index[s]
 	if !ok {
-		index = uint64(len(t.index))
+		return uint64(len(t.index)), true
 	}
-	return index, !ok
+	t.latest, t.latestAt, t.found = s, index, true
+	return index, false
 }
 
 func (t *table) add(tag byte, s string) uint64 {
@@ -55,6 +64,7 @@ func (t *table) add(tag byte, s string) uint64 {
 func (t *table) reset() {
 	clear(t.index)
 	t.encoded = t.encoded[:0]
+	t.latest, t.found = "", false
 }
 
 // SizeWith is what Size would be if r were added: exact, tables, framing and

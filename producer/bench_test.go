@@ -92,6 +92,15 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+const nullListing = `{"Shards":[{"ShardId":"` + onlyShard + `","HashKeyRange":{"StartingHashKey":"0","EndingHashKey":"340282366920938463463374607431768211455"},` +
+	`"SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}`
+
+// nullAnswer is the answer to a PutRecords of so many entries.
+func nullAnswer(entries int) string {
+	const entry = `{"ShardId":"` + onlyShard + `","SequenceNumber":"49590338271490256608559692538361571095921575989136588898"}`
+	return `{"FailedRecordCount":0,"Records":[` + strings.Repeat(entry+",", entries-1) + entry + `]}`
+}
+
 // nullTransport answers PutRecords and ListShards of the real SDK client without a network.
 type nullTransport struct{}
 
@@ -103,12 +112,9 @@ func (nullTransport) Do(r *http.Request) (*http.Response, error) {
 	answer := "{}"
 	switch _, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); op {
 	case "ListShards":
-		answer = `{"Shards":[{"ShardId":"` + onlyShard + `","HashKeyRange":{"StartingHashKey":"0","EndingHashKey":"` + shard.MaxHashKey.String() +
-			`"},"SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}`
+		answer = nullListing
 	case "PutRecords":
-		entry := `{"ShardId":"` + onlyShard + `","SequenceNumber":"49590338271490256608559692538361571095921575989136588898"}`
-		n := bytes.Count(body, []byte(`"PartitionKey"`))
-		answer = `{"FailedRecordCount":0,"Records":[` + strings.Repeat(entry+",", n-1) + entry + `]}`
+		answer = nullAnswer(bytes.Count(body, []byte(`"PartitionKey"`)))
 	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "Content-Length": {strconv.Itoa(len(answer))}},

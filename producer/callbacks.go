@@ -20,6 +20,7 @@ type callbacks struct {
 type told struct {
 	outcome *send.Outcome
 	at      time.Time
+	count   tally
 }
 
 // settle tells the program about an outcome of now. The space in the buffer is free before, so that a callback that puts records does not wait for
@@ -30,8 +31,10 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 		s = &stored{shard: o.Shard, sequence: o.Sequence, aggregated: o.Aggregated}
 	}
 	calls := p.settled || o.Err != nil && p.onFailure != nil
+	count := tally{}
 	for i, it := range o.Items {
 		f := it.Owner.(*Future)
+		count.add(f)
 		sub := 0
 		if o.Aggregated {
 			sub = i
@@ -39,7 +42,7 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 		f.decide(o, s, sub)
 		calls = calls || f.done != nil
 	}
-	p.inbox.decided(o.Items)
+	p.inbox.decided(&count)
 	if o.Err != nil && p.onFailure == nil {
 		p.failures.add(p.log, len(o.Items), o.Err, now)
 	}
@@ -50,12 +53,12 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 		for _, it := range o.Items {
 			it.Owner.(*Future).publish()
 		}
-		p.inbox.finished(o.Items)
+		p.inbox.finished(&count)
 		return
 	}
 	c := &p.callbacks
 	c.mu.Lock()
-	c.queue = append(c.queue, told{o, now})
+	c.queue = append(c.queue, told{o, now, count})
 	start := !c.running
 	c.running = true
 	c.mu.Unlock()
@@ -84,7 +87,7 @@ func (p *Producer) call() {
 		for _, it := range next.outcome.Items {
 			p.tell(it.Owner.(*Future), next.at)
 		}
-		p.inbox.finished(next.outcome.Items)
+		p.inbox.finished(&next.count)
 	}
 }
 

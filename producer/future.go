@@ -2,7 +2,7 @@ package producer
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 
 	"github.com/kinesiskit/kinesiskit/producer/internal/send"
 )
@@ -20,21 +20,53 @@ type Result struct {
 	MayRepeat bool
 }
 
-// Future is the fate of one accepted record. Safe for concurrent use.
+// Future is the fate of one accepted record. Safe for concurrent use. Whoever keeps one keeps the keys of its record, and the data if they are few (256
+// bytes).
 type Future struct {
 	item  send.Item
 	epoch uint64 // see inbox
-	size  int64
 	done  func(Result, error)
 
-	mu      sync.Mutex
-	settled bool
-	waiting chan struct{} // made when somebody waits
+	// gate is nil until somebody waits, and open once the fate is known. What follows is written before it opens.
+	gate    atomic.Pointer[gate]
 	outcome *stored
+	err     *RecordError
+	size    int32 // of keys and data: a record has 10 MiB at most
 	sub     int32
 	tries   int32
 	repeat  bool
-	err     *RecordError
+}
+
+// gate is what waits for a Future.
+type gate struct{ opened chan struct{} }
+
+// Records of up to so many bytes are in one piece with their Future: to get memory for a record costs more than to copy it. These sizes and that of a
+// Future add up to sizes in which the runtime gives memory.
+type (
+	future128 struct {
+		Future
+		data [128]byte
+	}
+	future256 struct {
+		Future
+		data [256]byte
+	}
+)
+
+// newFuture returns a Future whose item has a copy of data. It is never nil: the SDK leaves a nil blob out, and the service insists on it.
+func newFuture(data []byte) *Future {
+	switch n := len(data); {
+	case n <= 128:
+		f := new(future128)
+		f.item.Data = append(f.data[:0:n], data...)
+		return &f.Future
+	case n <= 256:
+		f := new(future256)
+		f.item.Data = append(f.data[:0:n], data...)
+		return &f.Future
+	default:
+		return &Future{item: send.Item{Data: append(make([]byte, 0, n), data...)}}
+	}
 }
 
 // stored is what the records of one Kinesis record have in common.
@@ -43,23 +75,23 @@ type stored struct {
 	aggregated      bool
 }
 
-var closedChannel = func() chan struct{} {
+// open is the gate of every future that is settled.
+var open = func() *gate {
 	c := make(chan struct{})
 	close(c)
-	return c
+	return &gate{c}
 }()
 
 // Done is closed when the record's fate is known: Result then returns at once.
 func (f *Future) Done() <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.settled {
-		return closedChannel
+	g := f.gate.Load()
+	if g == nil {
+		g = &gate{make(chan struct{})}
+		if !f.gate.CompareAndSwap(nil, g) { // another one waits too, or it is settled now
+			g = f.gate.Load()
+		}
 	}
-	if f.waiting == nil {
-		f.waiting = make(chan struct{})
-	}
-	return f.waiting
+	return g.opened
 }
 
 // Result waits until the record is stored or given up, or until ctx ends. The error is a *RecordError, or ctx's: then the record is still on its way,
@@ -113,12 +145,8 @@ func (f *Future) decide(o *send.Outcome, s *stored, sub int) {
 }
 
 func (f *Future) publish() {
-	f.mu.Lock()
-	f.settled = true
-	waiting := f.waiting
-	f.mu.Unlock()
-	if waiting != nil {
-		close(waiting)
+	if g := f.gate.Swap(open); g != nil {
+		close(g.opened)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kinesiskit/kinesiskit/producer/internal/route"
 	"github.com/kinesiskit/kinesiskit/producer/internal/send"
+	"github.com/kinesiskit/kinesiskit/shard"
 )
 
 // KinesisAPI is what a Producer calls; *kinesis.Client has it. It may gain methods in a minor version: embed *kinesis.Client when wrapping. Calls are
@@ -59,6 +60,7 @@ type Producer struct {
 	seed      *uint64
 
 	inbox     *inbox
+	hashes    hashes
 	callbacks callbacks
 	failures  failureLog
 	settled   bool         // some hook wants Settled
@@ -133,19 +135,19 @@ func (p *Producer) put(ctx context.Context, r Record, done func(Result, error)) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := p.future(&r)
+	hash, err := p.check(&r)
 	if err != nil {
 		return nil, err
 	}
+	f := future(&r, hash)
 	f.done = done
 	start, err := p.inbox.put(f)
 	if errors.Is(err, ErrFull) {
-		f.item.Data = nil // what waits for space must not take any
-		if err := p.inbox.wait(ctx, f.size); err != nil {
+		if err := p.inbox.wait(ctx, r.size()); err != nil {
 			return nil, err
 		}
-		f.item.Data = copied(r.Data)
-		f.item.Accepted = time.Now()
+		f = future(&r, hash) // again: what waits for space must not take any
+		f.done = done
 		start, err = p.inbox.acceptGranted(f)
 	}
 	if err != nil {
@@ -159,10 +161,11 @@ func (p *Producer) put(ctx context.Context, r Record, done func(Result, error)) 
 
 // TryPut is Put that does not wait. Errors: *InvalidError, ErrClosed, ErrFull, which it also returns while others wait for space.
 func (p *Producer) TryPut(r Record) (*Future, error) {
-	f, err := p.future(&r)
+	hash, err := p.check(&r)
 	if err != nil {
 		return nil, err
 	}
+	f := future(&r, hash)
 	start, err := p.inbox.put(f)
 	if err != nil {
 		return nil, err
@@ -173,23 +176,12 @@ func (p *Producer) TryPut(r Record) (*Future, error) {
 	return f, nil
 }
 
-func (p *Producer) future(r *Record) (*Future, error) {
-	hash, err := p.check(r)
-	if err != nil {
-		return nil, err
-	}
-	f := &Future{size: r.size()}
-	f.item = send.Item{
-		Key: r.PartitionKey, Explicit: r.ExplicitHashKey, Data: copied(r.Data), Hash: hash, Accepted: time.Now(), Owner: f,
-	}
-	return f, nil
-}
-
-// copied is never nil: the SDK leaves a nil blob out, and the service insists on it.
-func copied(data []byte) []byte {
-	c := make([]byte, len(data))
-	copy(c, data)
-	return c
+// future is for a record that was checked.
+func future(r *Record, hash shard.HashKey) *Future {
+	f := newFuture(r.Data)
+	f.item.Key, f.item.Explicit, f.item.Hash, f.item.Owner = r.PartitionKey, r.ExplicitHashKey, hash, f
+	f.size = int32(r.size())
+	return f
 }
 
 // PutAll puts all records and waits for all. The error joins one *RecordError or *InvalidError for each record that is not known to be stored, in

@@ -36,16 +36,9 @@ func (r Record) size() int64 {
 // service refuse all that were sent with it.
 func (p *Producer) check(r *Record) (shard.HashKey, error) {
 	key := r.PartitionKey
-	if key == "" {
-		return shard.HashKey{}, &InvalidError{"PartitionKey", "is empty"}
-	}
-	if !utf8.ValidString(key) {
-		return shard.HashKey{}, &InvalidError{"PartitionKey", "is not valid UTF-8"}
-	}
-	if len(key) > maxKeyCharacters {
-		if n := utf8.RuneCountInString(key); n > maxKeyCharacters {
-			return shard.HashKey{}, &InvalidError{"PartitionKey", fmt.Sprintf("has %d characters, at most %d are allowed", n, maxKeyCharacters)}
-		}
+	hash, err := p.hashes.of(key)
+	if err != nil {
+		return shard.HashKey{}, err
 	}
 	if size, most := int64(len(key)+len(r.Data)), p.maxRecord.Load(); size > most {
 		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with the partition key, the stream takes %d", size, most)}
@@ -54,11 +47,27 @@ func (p *Producer) check(r *Record) (shard.HashKey, error) {
 		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with its keys, more than BufferBytes (%d)", size, p.cfg.BufferBytes)}
 	}
 	if r.ExplicitHashKey == "" {
-		return shard.HashOf(key), nil
+		return hash, nil
 	}
-	hash, err := shard.ParseHashKey(r.ExplicitHashKey)
+	hash, err = shard.ParseHashKey(r.ExplicitHashKey)
 	if err != nil {
 		return shard.HashKey{}, &InvalidError{"ExplicitHashKey", "is not a decimal number from 0 to 2^128-1"}
 	}
 	return hash, nil
+}
+
+// checkKey says what is wrong with a partition key.
+func checkKey(key string) error {
+	if key == "" {
+		return &InvalidError{"PartitionKey", "is empty"}
+	}
+	if !utf8.ValidString(key) {
+		return &InvalidError{"PartitionKey", "is not valid UTF-8"}
+	}
+	if len(key) > maxKeyCharacters {
+		if n := utf8.RuneCountInString(key); n > maxKeyCharacters {
+			return &InvalidError{"PartitionKey", fmt.Sprintf("has %d characters, at most %d are allowed", n, maxKeyCharacters)}
+		}
+	}
+	return nil
 }

@@ -48,7 +48,7 @@ func (p *Producer) perform(r *send.Request) {
 		ctxs[i] = ctx
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.RequestTimeout)
-	out, err := p.kinesis.PutRecords(ctx, p.input(r), awsx.KinesisOnce)
+	out, err := p.kinesis.PutRecords(ctx, p.input(r), awsx.PutOnce)
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
 
