@@ -13,7 +13,9 @@ type Config struct {
 	// Required.
 	Table string
 
-	// NeverCreate makes Open refuse a table that does not exist, for a table that other tools own.
+	// NeverCreate makes Open refuse a table that does not exist, for a table that other tools own: Open then only looks at it, and needs no permission but
+	// DescribeTable. The table needs the key leaseKey (S), and should have the index LeaseOwnerToLeaseKeyIndex: leaseOwner (S) and leaseKey, keys
+	// only; without it a large fleet reads much more. Default: false.
 	NeverCreate bool
 
 	// ReadUnits and WriteUnits are the provisioned capacity of a new table and of its index, per second: one strongly consistent read, or two others,
@@ -23,6 +25,14 @@ type Config struct {
 
 	// Tags are put on a new table, up to 50 (AWS limit). Default: none.
 	Tags map[string]string
+
+	// DeletionProtection makes DynamoDB refuse to delete a new table until somebody takes the protection off. Default: false (KCL
+	// leaseTableDeletionProtectionEnabled).
+	DeletionProtection bool
+
+	// PointInTimeRecovery lets a new table be restored as it was at any second of the last 35 days, for a price. A restored lease table replays what was
+	// processed since. Default: false (KCL leaseTablePitrEnabled).
+	PointInTimeRecovery bool
 }
 
 var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)

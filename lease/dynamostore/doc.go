@@ -32,10 +32,11 @@
 // # The table
 //
 // Open creates a table that is not there, on demand unless units are configured, with the index LeaseOwnerToLeaseKeyIndex (leaseOwner, leaseKey; keys
-// only) that KCL 3.x wants: declared at creation it costs nothing, added to a full table it takes minutes. An existing table may lack it. Nothing but
+// only) that KCL 3.x wants: declared at creation it costs nothing, added to a full table it takes minutes. An existing table may lack it, see lease.OwnerLister. Nothing but
 // Open ever creates a table. One that vanishes while workers run may be about to be restored, and an empty one in its place would start every shard
 // again: the methods answer types.ResourceNotFoundException instead.
 //
-// Permissions on the table: dynamodb:DescribeTable, GetItem, PutItem, UpdateItem, DeleteItem, Scan; for Open to create it also CreateTable, and
-// TagResource if there are tags.
+// Permissions on the table: dynamodb:DescribeTable, GetItem, PutItem, UpdateItem, DeleteItem, Scan; on its index (table/…/index/*): Query, Scan; for Open
+// to create it also CreateTable, TagResource if there are tags, and UpdateContinuousBackups for point-in-time recovery. Without those on the index
+// everything works, but every worker reads the whole table every two seconds.
 package dynamostore

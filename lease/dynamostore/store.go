@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -14,7 +14,8 @@ import (
 	"github.com/kinesiskit/kinesiskit/lease"
 )
 
-// API is the part of DynamoDB that a Store uses; *dynamodb.Client implements it.
+// API is the part of DynamoDB that a Store uses; *dynamodb.Client implements it. It may gain methods in a minor version: embed a *dynamodb.Client when
+// wrapping one.
 type API interface {
 	DescribeTable(ctx context.Context, in *dynamodb.DescribeTableInput, opts ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
 	CreateTable(ctx context.Context, in *dynamodb.CreateTableInput, opts ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error)
@@ -23,11 +24,14 @@ type API interface {
 	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Scan(ctx context.Context, in *dynamodb.ScanInput, opts ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
+	Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	UpdateContinuousBackups(ctx context.Context, in *dynamodb.UpdateContinuousBackupsInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateContinuousBackupsOutput, error)
 }
 
 var (
-	_ API         = (*dynamodb.Client)(nil)
-	_ lease.Store = (*Store)(nil)
+	_ API               = (*dynamodb.Client)(nil)
+	_ lease.Store       = (*Store)(nil)
+	_ lease.OwnerLister = (*Store)(nil)
 )
 
 var errNoKey = errors.New("a lease needs a key")
@@ -39,6 +43,9 @@ var errNoKey = errors.New("a lease needs a key")
 type Store struct {
 	db  API
 	cfg Config
+
+	bytes atomic.Int64 // of the table, as far as anybody has said
+	mine  atomic.Bool  // Open made the table, or met another worker that was making it
 }
 
 // New makes a store; it does no I/O and judges nothing, see Validate.
@@ -61,40 +68,6 @@ func (s *Store) Get(ctx context.Context, key string) (lease.Lease, error) {
 		return lease.Lease{}, s.failed("get", key, lease.ErrNotFound)
 	}
 	return decode(out.Item)
-}
-
-// List scans the table, eventually consistent, at half a read unit per 4 KB. Rows that are no leases come as *lease.RowError.
-func (s *Store) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
-	return func(yield func(lease.Lease, error) bool) {
-		in := &dynamodb.ScanInput{TableName: &s.cfg.Table}
-		for {
-			out, err := s.page(ctx, in)
-			if err != nil {
-				yield(lease.Lease{}, err)
-				return
-			}
-			for _, item := range out.Items {
-				if !yield(decode(item)) {
-					return
-				}
-			}
-			if len(out.LastEvaluatedKey) == 0 {
-				return
-			}
-			in.ExclusiveStartKey = out.LastEvaluatedKey
-		}
-	}
-}
-
-func (s *Store) page(ctx context.Context, in *dynamodb.ScanInput) (*dynamodb.ScanOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, s.failed("list", "", err)
-	}
-	out, err := s.db.Scan(ctx, in, awsx.DynamoOnce)
-	if err != nil {
-		return nil, s.failed("list", "", err)
-	}
-	return out, nil
 }
 
 // Create adds a lease unless its key exists. Errors: lease.ErrExists.

@@ -41,6 +41,9 @@ func (s *Store) Open(ctx context.Context) error {
 			return s.failed("open", "", err)
 		}
 		status, err := s.look(ctx)
+		if err == nil && usable(status) {
+			status, err = s.protect(ctx, status)
+		}
 		if err != nil || usable(status) {
 			return err
 		}
@@ -80,14 +83,39 @@ func (s *Store) create(ctx context.Context) (types.TableStatus, error) {
 	var exists *types.ResourceInUseException
 	switch {
 	case err == nil:
+		s.mine.Store(true)
 		return s.judge(out.TableDescription)
 	case errors.As(err, &exists): // another worker was faster
+		s.mine.Store(true)
 		return types.TableStatusCreating, nil
 	}
 	if class := awsx.Classify(err); class == awsx.Denied || class == awsx.Invalid {
 		return "", s.unusable("does not exist and cannot be created", err)
 	}
 	return "", s.failed("create table", "", err)
+}
+
+// protect turns on what a table cannot be created with. Every worker that was there when the table was made does so, since the one that made it may have
+// died before. A table that is new may have to wait for it.
+func (s *Store) protect(ctx context.Context, status types.TableStatus) (types.TableStatus, error) {
+	if !s.cfg.PointInTimeRecovery || !s.mine.Load() {
+		return status, nil
+	}
+	_, err := s.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName:                        &s.cfg.Table,
+		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+	}, awsx.DynamoOnce)
+	var later *types.ContinuousBackupsUnavailableException
+	switch {
+	case err == nil:
+		return status, nil
+	case errors.As(err, &later):
+		return types.TableStatusCreating, nil
+	}
+	if class := awsx.Classify(err); class == awsx.Denied || class == awsx.Invalid {
+		return "", s.unusable("was created, but its point-in-time recovery cannot be turned on", err)
+	}
+	return "", s.failed("update continuous backups", "", err)
 }
 
 func (s *Store) blueprint() *dynamodb.CreateTableInput {
@@ -114,6 +142,9 @@ func (s *Store) blueprint() *dynamodb.CreateTableInput {
 		in.ProvisionedThroughput = units
 		in.GlobalSecondaryIndexes[0].ProvisionedThroughput = units
 	}
+	if s.cfg.DeletionProtection {
+		in.DeletionProtectionEnabled = aws.Bool(true)
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.cfg.Tags)) {
 		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: aws.String(s.cfg.Tags[key])})
 	}
@@ -134,17 +165,28 @@ func (s *Store) judge(t *types.TableDescription) (types.TableStatus, error) {
 	if !keyedByLease(t) {
 		return "", s.unusable("is not a lease table: its key is not "+attrKey+" (S) alone", nil)
 	}
+	for _, x := range t.GlobalSecondaryIndexes {
+		if aws.ToString(x.IndexName) == ownerIndex && !isKeyedBy(x.KeySchema, attrOwner, attrKey) {
+			return "", s.unusable("its index "+ownerIndex+" is not one of "+attrOwner+" and "+attrKey, nil)
+		}
+	}
+	s.bytes.Store(aws.ToInt64(t.TableSizeBytes))
 	return t.TableStatus, nil
 }
 
 var errNoDescription = errors.New("the answer has no description of the table")
 
 func keyedByLease(t *types.TableDescription) bool {
-	if len(t.KeySchema) != 1 || aws.ToString(t.KeySchema[0].AttributeName) != attrKey || t.KeySchema[0].KeyType != types.KeyTypeHash {
-		return false
-	}
-	return slices.ContainsFunc(t.AttributeDefinitions, func(d types.AttributeDefinition) bool {
+	return isKeyedBy(t.KeySchema, attrKey) && slices.ContainsFunc(t.AttributeDefinitions, func(d types.AttributeDefinition) bool {
 		return aws.ToString(d.AttributeName) == attrKey && d.AttributeType == types.ScalarAttributeTypeS
+	})
+}
+
+// isKeyedBy reports whether a key consists of these attributes: the first is hashed, the second sorted by.
+func isKeyedBy(schema []types.KeySchemaElement, attributes ...string) bool {
+	kinds := []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}
+	return slices.EqualFunc(schema, attributes, func(e types.KeySchemaElement, name string) bool {
+		return aws.ToString(e.AttributeName) == name && e.KeyType == kinds[slices.Index(attributes, name)]
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// Run tests a store. open returns one whose table is empty or does not exist yet; it is called once for every part of the contract, also while other
+// Run tests a store, and what it does as a lease.OwnerLister if it is one. open returns one whose table is empty or does not exist yet; it is called once for every part of the contract, also while other
 // parts run, so no two may share a table. Run calls Open on what it gets, once.
 func Run(t *testing.T, open func(t *testing.T) lease.Store) {
 	for _, part := range []struct {
@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) lease.Store) {
 		{"a deleted row does not come back", noResurrection},
 		{"a list has every row once", list},
 		{"a list may be left early", listLeftEarly},
+		{"the parts of a list are the list", parts},
+		{"leases are listed by owner", byOwner},
 		{"of several creators one wins", oneCreator},
 		{"of several writers one wins", oneWriter},
 		{"a write that races a delete does not bring the row back", deleteWins},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"iter"
 	"maps"
 	"slices"
@@ -13,7 +14,10 @@ import (
 	"github.com/kinesiskit/kinesiskit/lease"
 )
 
-var _ lease.Store = (*Store)(nil)
+var (
+	_ lease.Store       = (*Store)(nil)
+	_ lease.OwnerLister = (*Store)(nil)
+)
 
 var errNoKey = errors.New("a lease needs a key")
 
@@ -45,6 +49,51 @@ func (s *Store) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
 		for _, l := range s.snapshot() {
 			if !yield(l, nil) {
 				return
+			}
+		}
+	}
+}
+
+// ListPart yields the leases of one part of the table.
+func (s *Store) ListPart(ctx context.Context, part, parts int) iter.Seq2[lease.Lease, error] {
+	return func(yield func(lease.Lease, error) bool) {
+		for l, err := range s.List(ctx) {
+			if err != nil || partOf(l.Key, parts) == part {
+				if !yield(l, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func partOf(key string, parts int) int {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return int(h.Sum32()) % max(1, parts)
+}
+
+// ListOwned yields the keys of one owner's leases.
+func (s *Store) ListOwned(ctx context.Context, owner string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for o, err := range s.ListOwners(ctx) {
+			if err != nil || o.Owner == owner {
+				if !yield(o.Key, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// ListOwners yields the leases that have an owner, and that.
+func (s *Store) ListOwners(ctx context.Context) iter.Seq2[lease.Owned, error] {
+	return func(yield func(lease.Owned, error) bool) {
+		for l, err := range s.List(ctx) {
+			if err != nil || l.Owner != "" {
+				if !yield(lease.Owned{Key: l.Key, Owner: l.Owner}, err) {
+					return
+				}
 			}
 		}
 	}
