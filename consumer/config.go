@@ -29,6 +29,14 @@ type Config struct {
 
 	Polling Polling
 
+	// BufferBytes bounds the payload that this consumer holds for all of its shards together: what was fetched and is not done, what is being fetched,
+	// and what open subscriptions may buffer. A shard waits for its turn when the bound is reached. Each shard is entitled to an equal part, or to one
+	// page where that is more. A shard whose processing fails keeps the records of the call that fails, and what came with them is fetched once more; what
+	// such shards keep never takes more than half of the bound away from the others, and is held beyond it if need be. A response of GetRecords, 10 MiB
+	// at most, costs some five times its payload while it is decoded, and a page may exceed what was set aside for it, so leave room for both.
+	// KCL bounds each shard alone, by 8 MiB (maxBytes of its record cache) and a response. Default: 256 MiB. At least 32 MiB.
+	BufferBytes int64
+
 	// ShutdownTimeout bounds the stop that begins when Run's ctx ends. Default: 20 s, since Kubernetes kills after 30 s. Negative: unbounded.
 	ShutdownTimeout time.Duration
 
@@ -68,7 +76,8 @@ type FanOut struct {
 const (
 	maxRecords      = 10_000 // AWS limit of GetRecords
 	maxPollInterval = 4 * time.Minute
-	maxWorker       = 64 // keeps a lease's row within one write unit
+	minBuffer       = 32 << 20 // its half holds the largest answer of GetRecords
+	maxWorker       = 64       // keeps a lease's row within one write unit
 )
 
 // Names of streams, which are also those of fan-out consumers, and ARNs as Kinesis accepts them.
@@ -100,6 +109,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Polling.MaxInterval == 0 {
 		c.Polling.MaxInterval = max(time.Second, c.Polling.MinInterval)
+	}
+	if c.BufferBytes == 0 {
+		c.BufferBytes = 256 << 20
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 20 * time.Second
@@ -138,6 +150,9 @@ func (c Config) Validate() error {
 	}
 	if c.Polling.MinInterval > c.Polling.MaxInterval {
 		bad("Polling.MinInterval", "%v is longer than MaxInterval %v", c.Polling.MinInterval, c.Polling.MaxInterval)
+	}
+	if c.BufferBytes < minBuffer {
+		bad("BufferBytes", "%d is less than %d", c.BufferBytes, minBuffer)
 	}
 	return errors.Join(append(errs, leaseErrors(c.Lease)...)...)
 }

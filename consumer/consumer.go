@@ -29,6 +29,7 @@ type Consumer struct {
 
 	coordinator *lease.Coordinator
 	listing     *listing
+	budget      *fetch.Budget
 
 	registration *registration // nil without fan-out
 
@@ -65,6 +66,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 	}
 	c.log = c.log.With(zap.String("application", cfg.Application), zap.String("stream", c.stream.Name))
 	c.listing = &listing{api: k, stream: c.stream}
+	c.budget = fetch.NewBudget(cfg.BufferBytes)
 	c.coordinator, err = lease.New(cfg.Worker, s, cfg.Lease, lease.WithLogger(c.log), lease.WithSeed(c.seed), lease.WithHooks(c.leaseHooks()))
 	if err != nil {
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}

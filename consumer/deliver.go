@@ -56,6 +56,7 @@ func (s *session) deliver(ctx, stay context.Context, records []Record, behind ti
 		if s.c.handler.each != nil {
 			unit = records[:1]
 		}
+		s.unit, s.rest = unit, records[len(unit):]
 		admitted, err := s.hand(ctx, unit, behind, try)
 		if !admitted {
 			return err
@@ -68,7 +69,6 @@ func (s *session) deliver(ctx, stay context.Context, records []Record, behind ti
 			if err := s.done(unit[n-1].Position); err != nil {
 				return err
 			}
-			records = records[n:]
 			s.well(try)
 		}
 		if err != nil {
@@ -76,6 +76,7 @@ func (s *session) deliver(ctx, stay context.Context, records []Record, behind ti
 				return err
 			}
 		}
+		records = records[n : len(unit)+len(s.rest)] // the rest may have been given up meanwhile
 	}
 	return nil
 }
@@ -163,7 +164,7 @@ func (s *session) again(ctx, stay context.Context, t *try, failing []Record, err
 	}
 	s.c.failed(&Failure{Shard: s.shard, Records: failing, Err: err, Attempt: t.attempt, Since: t.since})
 	t.attempt++
-	if retry.Sleep(stay, t.backoff.Next()) != nil {
+	if s.pause(stay, t.backoff.Next()) != nil {
 		return s.because(ctx, errLeaving)
 	}
 	return nil
@@ -176,6 +177,7 @@ func (s *session) well(t *try) {
 	}
 	if t.attempt > 1 {
 		t.reset()
+		s.moves()
 	}
 }
 

@@ -29,7 +29,7 @@
 // The table has a row for each shard, its lease: who holds it, and the position up to which the shard is done. A worker takes leases that nobody holds
 // until it has its share, and writes each of its rows every few seconds (a renewal); a row that stands still for Config.Lease.FailoverTime belongs
 // to a worker that died, and is taken by another. A worker that joins asks the others for its share, and one that stops gives its shards away: the old owner
-// finishes what it was handed, Flush is called, and the new owner begins at exactly that position. For each lease that it holds, a worker fetches pages of records from the shard, one at a time, hands
+// finishes what it was handed, Flush is called, and the new owner begins at exactly that position. For each lease that it holds, a worker fetches pages of records from the shard, hands
 // them to your code and notes how far it came. When a shard has been closed by a split or merge and all of it is done, the worker makes rows for its
 // children and marks its own as finished (SHARD_END); a child is begun when all its parents are finished.
 //
@@ -101,6 +101,17 @@
 // pause for that long. While your code works on a page, nothing more is read: a slow shard costs a bounded piece of memory (two events, and up to 4 MiB in
 // Go's HTTP/2), and leases are renewed all the while. A consumer that somebody deregistered is registered again. FanOut.OrElsePoll polls for as
 // long as no subscription can be had. Stored positions are the same in both ways, so an application can change between them.
+//
+// # Memory and the pace of polls
+//
+// While your code works on a page that was polled, the next one is fetched; no more than that. A shard is polled once a second at its tip, four times a
+// second while it is behind (Config.Polling), and not for five seconds after a page of 10 MiB, because Kinesis would refuse it: a shard answers
+// five calls and 2 MiB a second to all who read it. Failures and throttles are followed by growing, jittered pauses of up to 10 s.
+//
+// What was fetched and is not done counts against Config.BufferBytes, for all shards together; Health.Buffered is how much that is. A shard whose turn
+// it is waits until there is memory, in line with the others, and records are handed over only after that. A shard whose processing fails does not keep the
+// others from theirs: when memory is short it keeps the records of the call that fails, and what came with them is fetched once more when it goes on.
+// Hooks.Fetched and Hooks.Dropped then tell of them once more, too.
 //
 // # Operation
 //

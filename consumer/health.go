@@ -20,6 +20,9 @@ type Health struct {
 	// last error of the lease table and of the listing, rows of the table that are no leases (*lease.RowError).
 	Err error
 
+	// Buffered is the payload that was fetched and is not done, in bytes; see Config.BufferBytes.
+	Buffered int64
+
 	Shards []ShardHealth // those held, by id
 
 	unready error
@@ -86,7 +89,7 @@ func (h Health) Ready() error { return h.unready }
 func (c *Consumer) Health() Health {
 	table := c.coordinator.Health()
 	c.mu.Lock()
-	h := Health{State: c.state, Worker: c.coordinator.Owner()}
+	h := Health{State: c.state, Worker: c.coordinator.Owner(), Buffered: c.budget.Buffered()}
 	runErr := c.err
 	held := make([]*session, 0, len(c.sessions))
 	for s := range c.sessions {

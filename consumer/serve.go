@@ -35,7 +35,11 @@ type session struct {
 	rng    *rand.Rand
 	view   view
 
-	unpacker  *unpacker
+	unpacker *unpacker
+	feed     *feed    // nil before the first page is asked for
+	unit     []Record // of the page in hand: what the last call of your code was about
+	rest     []Record // of it: what stands behind that
+
 	processor Processor           // nil with Each and Batches
 	accepted  checkpoint.Position // the processor returned nil for everything up to here
 	unflushed error               // of a Flush(ShardEnded) that was not repeated because the shard is left
@@ -211,33 +215,38 @@ func (s *session) openOnce(ctx context.Context, t *try) (p Processor, admitted b
 
 // read fetches and delivers until the shard is finished (nil) or something ends the session.
 func (s *session) read(ctx, stay context.Context) error {
-	source := s.source()
-	defer source.Close()
+	memory := s.c.budget.Open()
+	s.feed = newFeed(s.source(memory), memory)
+	defer s.feed.close()
+	stay, cancel := context.WithCancel(stay)
+	defer cancel() // before close, which waits for what it ends
 	for {
-		page, err := source.Next(stay)
+		got := s.feed.next(stay)
 		if stop := s.stopped(ctx); stop != nil {
 			return stop
 		}
-		if err != nil {
-			s.fetchFailed(stay, err, source)
+		if got.err != nil {
+			s.fetchFailed(stay, got)
 			continue
 		}
-		if err := s.page(ctx, stay, page, source); err != nil {
+		whole, err := s.page(ctx, stay, got)
+		if err != nil {
 			return err
 		}
-		if !page.Closed {
+		if !whole || !got.page.Closed {
 			continue
 		}
-		if children := s.children(stay, page); children != nil {
-			return s.finish(ctx, stay, children, page.At)
+		if children := s.children(stay, got.page); children != nil {
+			return s.finish(ctx, stay, children, got.page.At)
 		}
 	}
 }
 
 // fetchFailed tells of a page that could not be read. A stream or shard that is gone is never taken for a shard's end: it may be a stream that was
 // deleted and made again, or a table of another one. What the listing says about it is told, and reading is tried again.
-func (s *session) fetchFailed(stay context.Context, err error, from source) {
-	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: from.Took(), FanOut: from.FanOut(), Err: err})
+func (s *session) fetchFailed(stay context.Context, got fetched) {
+	err := got.err
+	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: got.took, FanOut: got.fanOut, Err: err})
 	switch awsx.Classify(err) {
 	case awsx.Expired:
 		return // after a long pause, and mended by the next attempt
@@ -255,28 +264,37 @@ func (s *session) fetchFailed(stay context.Context, err error, from source) {
 	s.trouble("shard cannot be read", err)
 }
 
-// page delivers one page and accounts for what is not delivered of it.
-func (s *session) page(ctx, stay context.Context, p *fetch.Page, from source) error {
+// page delivers one page and accounts for what is not delivered of it. It is not whole if only its beginning was delivered, and the rest was given up,
+// to be fetched once more.
+func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err error) {
+	p := from.page
 	got := s.unpacker.unpack(p)
 	s.view.fetched(p.Behind)
 	s.mended()
 	s.c.fetched(FetchEvent{
 		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), Behind: p.Behind,
-		Took: from.Took(), FanOut: from.FanOut(),
+		Took: from.took, FanOut: from.fanOut,
 	})
 	if p.Trimmed {
 		s.expired(p)
 	}
 	s.tellDrops(&got)
-	if err := s.deliver(ctx, stay, got.records, p.Behind); err != nil {
-		return err
+	if len(got.records) > 0 && !p.Closed {
+		s.feed.lookAhead(stay)
 	}
-	return s.passed(got.end)
+	end := got.end
+	if err := s.deliver(ctx, stay, got.records, p.Behind); err != nil {
+		return false, err
+	}
+	if s.unit, s.rest = nil, nil; !s.feed.done() {
+		return false, nil
+	}
+	return true, s.passed(end)
 }
 
 // expired tells that retention was faster than this application.
 func (s *session) expired(p *fetch.Page) {
-	e := DropEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Why: Expired, Records: -1, First: s.tenure.Start().Position}
+	e := DropEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Why: Expired, Records: -1, First: s.unpacker.start}
 	if len(p.Records) > 0 {
 		e.Last = p.Records[0].Position
 	}

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
 )
 
@@ -17,14 +18,16 @@ type source interface {
 	Took() time.Duration
 	// FanOut reports whether the last Next waited for a subscription's event.
 	FanOut() bool
-	// Close ends what is open.
+	// Rewind lets the next page begin at a record that was fetched before.
+	Rewind(to checkpoint.Position)
+	// Close ends what is open. Next would open it again.
 	Close()
 }
 
 // source makes what Config asks for.
-func (s *session) source() source {
+func (s *session) source(memory *fetch.Account) source {
 	opts := fetch.Options{
-		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.tenure.Start().Position, Rand: s.rng,
+		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.tenure.Start().Position, Rand: s.rng, Memory: memory,
 		MaxRecords: s.c.cfg.Polling.MaxRecords, MinInterval: s.c.cfg.Polling.MinInterval, MaxInterval: s.c.cfg.Polling.MaxInterval,
 	}
 	switch fanOut := s.c.cfg.FanOut; {
@@ -34,7 +37,7 @@ func (s *session) source() source {
 		return fetch.NewEither(s.c.api, opts, s.c.registration, s.changed)
 	default:
 		return fetch.NewSubscriber(s.c.api, fetch.SubscriberOptions{
-			Consumer: s.c.registration, Shard: opts.Shard, Start: opts.Start, Rand: opts.Rand,
+			Consumer: s.c.registration, Shard: opts.Shard, Start: opts.Start, Memory: memory, Rand: opts.Rand,
 		})
 	}
 }

@@ -15,12 +15,18 @@ type cursor struct {
 }
 
 func newCursor(start checkpoint.Position) *cursor {
-	c := &cursor{start: start}
+	c := &cursor{}
+	c.rewind(start)
+	return c
+}
+
+// rewind goes back, or for the first time, to start.
+func (c *cursor) rewind(start checkpoint.Position) {
+	*c = cursor{start: start}
 	// An inclusive start, sub-sequence number -1, names a record that may never have existed: nothing can be concluded from its absence.
 	if !start.IsSentinel() && start.Sub() >= 0 {
 		c.expected = start.Sequence()
 	}
-	return c
 }
 
 // take remembers where got ends, and tells it whether its beginning is what was expected. continuation is the event's, empty for an answer to a poll.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
 
 // patience is how long subscriptions may fail before polling begins: two generations of a subscription that is in the way.
@@ -34,7 +36,7 @@ func NewEither(api interface {
 ) *Either {
 	at := newCursor(opts.Start)
 	return &Either{
-		sub:     newSubscriber(api, SubscriberOptions{Consumer: consumer, Shard: opts.Shard, Start: opts.Start, Rand: opts.Rand}, at),
+		sub:     newSubscriber(api, SubscriberOptions{Consumer: consumer, Shard: opts.Shard, Start: opts.Start, Memory: opts.Memory, Rand: opts.Rand}, at),
 		poll:    newPoller(api, opts, at),
 		changed: changed,
 	}
@@ -102,6 +104,12 @@ func (e *Either) Took() time.Duration {
 
 // FanOut reports whether the last Next waited for an event.
 func (e *Either) FanOut() bool { return !e.polling }
+
+// Rewind is that of both.
+func (e *Either) Rewind(to checkpoint.Position) {
+	e.sub.Close()
+	e.poll.Rewind(to)
+}
 
 // Close ends the subscription, if there is one.
 func (e *Either) Close() { e.sub.Close() }

@@ -19,7 +19,7 @@ import (
 func (b *bench) either(c fetch.Registration, start checkpoint.Position, changed *[]string) *fetch.Either {
 	e := fetch.NewEither(b.spy, fetch.Options{
 		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: start, MaxRecords: 100,
-		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)),
+		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
 	}, c, func(polling bool, why error) {
 		if polling != (why != nil) {
 			b.t.Errorf("polling %v because of %v", polling, why)

@@ -52,6 +52,9 @@ type Options struct {
 	// leaving out what was done is the caller's.
 	Start checkpoint.Position
 
+	// Memory is asked before each page. What Next returned counts until Memory.Done.
+	Memory *Account
+
 	MaxRecords  int
 	MinInterval time.Duration // between calls while behind; 0 or less: none, and no pause for the read rate either
 	MaxInterval time.Duration // between calls at the tip
@@ -79,15 +82,21 @@ func newPoller(api API, opts Options, at *cursor) *Poller {
 	return &Poller{api: api, opts: opts, at: at, backoff: retry.NewBackoff(opts.Rand, backoffBase, backoffMax)}
 }
 
-// Next waits until the service may be asked again and makes one attempt at the next page. After an error it can be called again: it then waits
-// longer, and nothing is skipped. It returns ctx's error once ctx has ended.
+// Next waits until the service may be asked again, and until there is memory for the answer, and makes one attempt at the next page. After an error
+// it can be called again: it then waits longer, and nothing is skipped. It returns ctx's error once ctx has ended.
 func (p *Poller) Next(ctx context.Context) (*Page, error) {
 	if err := retry.Sleep(ctx, time.Until(p.next)); err != nil {
+		return nil, err
+	}
+	if err := p.opts.Memory.Reserve(ctx); err != nil { // only now, or the shards that wait for their time would have it all
 		return nil, err
 	}
 	begin := time.Now()
 	got, err := p.fetch(ctx)
 	p.took = time.Since(begin)
+	if err != nil || ctx.Err() != nil {
+		p.opts.Memory.Forgo()
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -99,7 +108,14 @@ func (p *Poller) Next(ctx context.Context) (*Page, error) {
 	p.backoff.Reset()
 	p.next = begin.Add(p.interval(got))
 	p.at.take(got, "")
+	p.opts.Memory.Land(got.Bytes)
 	return got, nil
+}
+
+// Rewind lets the next page begin with the record at which to stands: what was fetched since is dropped, and fetched once more.
+func (p *Poller) Rewind(to checkpoint.Position) {
+	p.iterator = ""
+	p.at.rewind(to)
 }
 
 // Took is how long the requests of the last Next took, without the wait before them.

@@ -84,7 +84,7 @@ func (b *bench) put(data ...string) (sequences []string) {
 func (b *bench) poller(start checkpoint.Position, change func(*fetch.Options)) *fetch.Poller {
 	o := fetch.Options{
 		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: start, MaxRecords: 100,
-		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)),
+		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
 	}
 	if change != nil {
 		change(&o)

@@ -56,11 +56,12 @@ type Registration interface {
 	Missing(arn string)
 }
 
-// SubscriberOptions are Options of a Subscriber; Shard, Start and Rand are those of Options.
+// SubscriberOptions are Options of a Subscriber; Shard, Start, Memory and Rand are those of Options.
 type SubscriberOptions struct {
 	Consumer Registration
 	Shard    string
 	Start    checkpoint.Position
+	Memory   *Account
 	Rand     *rand.Rand
 }
 
@@ -68,7 +69,8 @@ type SubscriberOptions struct {
 //
 // It has no goroutine and no buffer. The SDK decodes at most two events ahead of the one that was taken; then nothing is read from the connection until
 // Next asks again. So a page whose delivery takes long costs two events of memory, and what the connection itself buffers (up to 4 MiB of a stream
-// in Go's HTTP/2). If the service ends the stream meanwhile, what was not taken is subscribed to again.
+// in Go's HTTP/2). If the service ends the stream meanwhile, what was not taken is subscribed to again. Memory is asked for what a subscription may
+// hold before it is opened, and for an event before it is taken.
 type Subscriber struct {
 	api     SubscribeAPI
 	opts    SubscriberOptions
@@ -147,10 +149,28 @@ func (s *Subscriber) Close() {
 	_ = sub.stream.Close()
 	for range sub.stream.Events() { // until the SDK's goroutine is over
 	}
+	s.opts.Memory.Leave()
 }
 
-// subscribe makes one attempt at a subscription.
+// Rewind lets the next page begin with the record at which to stands: what was taken since is dropped, and so is the subscription.
+func (s *Subscriber) Rewind(to checkpoint.Position) {
+	s.Close()
+	s.at.rewind(to)
+}
+
+// subscribe makes one attempt at a subscription, once there is memory for what it may hold.
 func (s *Subscriber) subscribe(ctx context.Context) error {
+	if err := s.opts.Memory.Stand(ctx); err != nil {
+		return err
+	}
+	err := s.dial(ctx)
+	if err != nil {
+		s.opts.Memory.Leave()
+	}
+	return err
+}
+
+func (s *Subscriber) dial(ctx context.Context) error {
 	begin := time.Now()
 	defer func() { s.took = time.Since(begin) }()
 	arn, err := s.opts.Consumer.ARN(ctx)
@@ -209,17 +229,21 @@ func (s *Subscriber) event(ctx context.Context) (*Page, error) {
 		if !ok {
 			continue // of a kind that this SDK does not know; records come in no other
 		}
-		return s.take(&member.Value)
+		return s.take(ctx, &member.Value)
 	}
 }
 
 // take makes a page of an event. One that cannot be read is not taken: it is subscribed to again.
-func (s *Subscriber) take(e *types.SubscribeToShardEvent) (*Page, error) {
+func (s *Subscriber) take(ctx context.Context, e *types.SubscribeToShardEvent) (*Page, error) {
 	got, err := eventPage(e)
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("subscription: %w", err)
 	}
+	if err := s.opts.Memory.Take(ctx, got.Bytes); err != nil {
+		return nil, err
+	}
+	s.opts.Memory.Land(got.Bytes)
 	s.current.events++
 	s.refused = 0
 	s.backoff.Reset()
