@@ -40,6 +40,10 @@ type Config struct {
 	// ShutdownTimeout bounds the stop that begins when Run's ctx ends. Default: 20 s, since Kubernetes kills after 30 s. Negative: unbounded.
 	ShutdownTimeout time.Duration
 
+	// SlowCall is how long a call of your code may run before the log and Hooks.Slow tell of it, and then again each minute. Nothing else happens: the
+	// call goes on, and the lease is renewed all the while. Default: 60 s. Negative: never. KCL: logWarningForTaskAfterMillis, which is off there.
+	SlowCall time.Duration
+
 	// Lease has the times of the lease protocol. Every worker of an application should have the same.
 	Lease lease.Config
 }
@@ -115,6 +119,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 20 * time.Second
+	}
+	if c.SlowCall == 0 {
+		c.SlowCall = time.Minute
 	}
 	c.Lease = c.Lease.WithDefaults()
 	return c

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
 	"github.com/kinesiskit/kinesiskit/lease"
 )
@@ -25,6 +26,8 @@ type Consumer struct {
 	handler *handler
 	log     *zap.Logger
 	hooks   []Hooks
+	policy  ErrorPolicy // nil: always Retry
+	watched bool        // a hook looks at calls that deliver records
 	seed    uint64
 
 	coordinator *lease.Coordinator
@@ -44,6 +47,7 @@ type Consumer struct {
 	askDrain context.CancelFunc // nil before Run
 	drainBy  time.Time          // when what is left will be stopped hard; zero if that is not known
 	sessions map[*session]struct{}
+	explicit map[string]checkpoint.Position // by lease, what Shard.Checkpoint asked for last
 }
 
 // New checks everything it can without the network and starts nothing.
@@ -58,11 +62,15 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 	c := &Consumer{
 		cfg: cfg, stream: cfg.stream(), api: k, store: s, handler: h.(*handler),
 		log: zap.NewNop(), seed: randomSeed(), done: make(chan struct{}), sessions: make(map[*session]struct{}),
+		explicit: make(map[string]checkpoint.Position),
 	}
 	for _, o := range opts {
 		if o, ok := o.(option); ok {
 			o(c)
 		}
+	}
+	for _, h := range c.hooks {
+		c.watched = c.watched || h.ProcessStart != nil || h.ProcessEnd != nil
 	}
 	c.log = c.log.With(zap.String("application", cfg.Application), zap.String("stream", c.stream.Name))
 	c.listing = &listing{api: k, stream: c.stream}
@@ -106,6 +114,12 @@ func (c *Consumer) leaseHooks() lease.Hooks {
 		merged.Stored = both(merged.Stored, h.Lease.Stored)
 		merged.Scanned = both(merged.Scanned, h.Lease.Scanned)
 	}
+	merged.Stored = both(merged.Stored, c.stored)
+	merged.Ended = both(merged.Ended, func(e lease.Event) {
+		c.mu.Lock()
+		delete(c.explicit, e.Lease.Key)
+		c.mu.Unlock()
+	})
 	return merged
 }
 

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,14 +48,25 @@ func (t *try) reset() {
 func (s *session) deliver(ctx, stay context.Context, records []Record, behind time.Duration) error {
 	try := s.newTry()
 	for len(records) > 0 {
-		if stop := s.stopped(ctx); stop != nil {
-			return stop
-		}
 		unit := records
 		if s.c.handler.each != nil {
 			unit = records[:1]
 		}
 		s.unit, s.rest = unit, records[len(unit):]
+		if err := s.settle(ctx, stay, unit, behind, try); err != nil {
+			return err
+		}
+		records = s.rest // which may have been given up meanwhile
+	}
+	return nil
+}
+
+// settle hands one unit over until all of it is done, or given up by the policy.
+func (s *session) settle(ctx, stay context.Context, unit []Record, behind time.Duration, try *try) error {
+	for len(unit) > 0 {
+		if stop := s.stopped(ctx); stop != nil {
+			return stop
+		}
 		admitted, err := s.hand(ctx, unit, behind, try)
 		if !admitted {
 			return err
@@ -69,14 +79,49 @@ func (s *session) deliver(ctx, stay context.Context, records []Record, behind ti
 			if err := s.done(unit[n-1].Position); err != nil {
 				return err
 			}
+			unit = unit[n:]
 			s.well(try)
 		}
 		if err != nil {
-			if err := s.again(ctx, stay, try, failing, err); err != nil {
+			if unit, err = s.after(ctx, stay, unit, failing, behind, try, err); err != nil {
 				return err
 			}
 		}
-		records = records[n : len(unit)+len(s.rest)] // the rest may have been given up meanwhile
+	}
+	return nil
+}
+
+// after carries out what the policy says about a call that failed. It returns what is left to hand over of the unit, which begins with failing.
+func (s *session) after(ctx, stay context.Context, unit, failing []Record, behind time.Duration, try *try, err error) (rest []Record, stop error) {
+	verdict, stop := s.failed(ctx, try, failing, err)
+	if stop != nil {
+		return nil, stop
+	}
+	switch verdict {
+	case Skip:
+		s.over(try)
+		return unit[len(failing):], s.giveUp(failing)
+	case Split:
+		s.over(try)
+		half := len(unit) / 2
+		return unit[half:], s.settle(ctx, stay, unit[:half], behind, try)
+	case Halt:
+		return unit, s.halt(ctx, stay, try, err)
+	default:
+		return unit, s.again(ctx, stay, try)
+	}
+}
+
+// giveUp accounts for records that the policy skips: they are done.
+func (s *session) giveUp(records []Record) error {
+	s.skip(records)
+	end := records[len(records)-1].Position
+	if s.processor == nil {
+		return s.mark(end)
+	}
+	s.accepted = end
+	if s.shard.skipped(s.kept, end) {
+		return s.mark(end)
 	}
 	return nil
 }
@@ -95,35 +140,10 @@ func doneBefore(unit []Record, err error) (n int, failing []Record) {
 	return 0, unit
 }
 
-// hand calls your code once, if the lease is held at this moment. Everything the call needs is made before Admit: between its answer and the first line
-// of your code nothing may take time, or the answer would be about a moment that has passed.
-func (s *session) hand(ctx context.Context, unit []Record, behind time.Duration, t *try) (admitted bool, err error) {
-	last := unit[len(unit)-1].Position
-	s.shard.handing(last)
-	var b *Batch
-	if s.c.handler.each == nil {
-		b = &Batch{Shard: s.shard, Records: unit, Behind: behind, Attempt: t.attempt}
-	}
-	t.begin(s.view.begin())
-	defer s.view.end()
-	if err := s.tenure.Admit(ctx, last); err != nil {
-		return false, err
-	}
-	switch {
-	case s.processor != nil:
-		err = s.callProcess(ctx, b)
-	case b != nil:
-		err = s.callBatch(ctx, b)
-	default:
-		err = s.callEach(ctx, &unit[0])
-	}
-	return true, err
-}
-
 // done accounts for records that your code is done with or, a processor, has accepted.
 func (s *session) done(p checkpoint.Position) error {
 	if s.processor != nil {
-		s.accepted = p
+		s.accepted, s.kept = p, p
 		return nil
 	}
 	return s.mark(p)
@@ -154,23 +174,15 @@ func (s *session) passed(end checkpoint.Position) error {
 	return nil
 }
 
-// again follows a call of your code that failed: nil means that the time for another attempt has come. failing is what to report.
-func (s *session) again(ctx, stay context.Context, t *try, failing []Record, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx) // your code was told to stop, and did
-	}
-	if s.view.failing(t.attempt, err, true) {
-		s.log.Warn("call of the application's code failed, it is repeated", zap.Error(err))
-	}
-	s.c.failed(&Failure{Shard: s.shard, Records: failing, Err: err, Attempt: t.attempt, Since: t.since})
-	t.attempt++
+// again waits until it is time for another attempt.
+func (s *session) again(ctx, stay context.Context, t *try) error {
 	if s.pause(stay, t.backoff.Next()) != nil {
 		return s.because(ctx, errLeaving)
 	}
 	return nil
 }
 
-// well takes back what again has told.
+// well takes back what failed has told.
 func (s *session) well(t *try) {
 	if t.attempt > 1 && s.view.well() {
 		s.log.Info("call of the application's code succeeded", zap.Int("attempt", t.attempt))
@@ -181,46 +193,9 @@ func (s *session) well(t *try) {
 	}
 }
 
-// The calls of your code, each with its panics turned into errors.
-
-func (s *session) callOpen(ctx context.Context) (p Processor, err error) {
-	defer capture(&err)
-	p, err = s.c.handler.open(ctx, s.shard)
-	if err == nil && p == nil {
-		err = errNoProcessor
-	}
-	return p, err
-}
-
-func (s *session) callEach(ctx context.Context, r *Record) (err error) {
-	defer capture(&err)
-	return s.c.handler.each(ctx, r)
-}
-
-func (s *session) callBatch(ctx context.Context, b *Batch) (err error) {
-	defer capture(&err)
-	return s.c.handler.batches(ctx, b)
-}
-
-func (s *session) callProcess(ctx context.Context, b *Batch) (err error) {
-	defer capture(&err)
-	return s.processor.Process(ctx, b)
-}
-
-func (s *session) callFlush(ctx context.Context, why Reason) (err error) {
-	defer capture(&err)
-	return s.processor.Flush(ctx, why)
-}
-
-func (s *session) callClose(ctx context.Context, cause error) (err error) {
-	defer capture(&err)
-	s.processor.Close(ctx, cause)
-	return nil
-}
-
-// capture is deferred by itself, which is what lets it recover.
-func capture(err *error) {
-	if v := recover(); v != nil {
-		*err = &PanicError{Value: v, Stack: debug.Stack()}
-	}
+// over is well for a call that is not made again: the policy has decided something else.
+func (s *session) over(t *try) {
+	s.view.well()
+	t.reset()
+	s.moves()
 }

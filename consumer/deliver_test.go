@@ -164,7 +164,7 @@ func TestAPanicIsAFailureWithAStack(t *testing.T) {
 			}
 			return nil
 		})
-		failed := consumer.WithHooks(consumer.Hooks{Failed: func(e *consumer.Failure) { errors.As(e.Err, &seen) }})
+		failed := consumer.WithHooks(consumer.Hooks{Failed: func(e *consumer.Failure, _ consumer.Verdict) { errors.As(e.Err, &seen) }})
 		f.run(fast("w1"), h, failed)
 		f.delivered(2)
 		f.want("a", "a")

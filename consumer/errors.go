@@ -13,19 +13,26 @@ var (
 
 	// ErrStopped is the cause with which your contexts end at a hard stop: the time for a graceful one was over.
 	ErrStopped = errors.New("consumer: stopped")
+
+	// ErrHalted is what Health says of a shard that the error policy halted, beside the error of your code, and the cause of Close if it was Flush that was
+	// halted.
+	ErrHalted = errors.New("consumer: shard halted by the error policy")
+
+	// ErrNotHalted is Resume's answer for a shard that this consumer does not hold, or that is not halted.
+	ErrNotHalted = errors.New("consumer: shard is not halted here")
 )
 
-// Failure is a call of your code that did not succeed, as the Failed hook gets it. The same records follow again after a backoff.
+// Failure is a call of your code that did not succeed, as the error policy and the Failed hook get it.
 type Failure struct {
 	Shard   *Shard
-	Records []Record // what failed: the record that a *RecordError names, else all that were handed over; empty for open and Flush
-	Err     error    // a *PanicError if it panicked
-	Attempt int      // from 1
-	Since   time.Time
+	Records []Record  // what failed: the record that a *RecordError names, else all that were handed over; empty for open and Flush. Read only
+	Err     error     // a *PanicError if it panicked
+	Attempt int       // from 1, at this call with these records; after a Skip, a Split or a Resume it begins anew
+	Since   time.Time // of the first attempt
 }
 
 // RecordError, returned by your code for a batch, says that everything before Record is done and Record is what failed. Record is found by its
-// position; a record that is not in the batch makes it an ordinary error.
+// position; a record that is not in the batch makes it an ordinary error. Of a Processor the records before it count as accepted.
 type RecordError struct {
 	Record *Record
 	Err    error

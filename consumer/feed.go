@@ -27,6 +27,7 @@ type fetched struct {
 	err    error
 	took   time.Duration
 	fanOut bool
+	wait   time.Duration // before the next attempt
 }
 
 // ahead is a page that is fetched before it is asked for.
@@ -42,7 +43,7 @@ func newFeed(s source, memory *fetch.Account) *feed { return &feed{source: s, me
 
 func (f *feed) fetch(ctx context.Context) fetched {
 	page, err := f.source.Next(ctx)
-	return fetched{page, err, f.source.Took(), f.source.FanOut()}
+	return fetched{page, err, f.source.Took(), f.source.FanOut(), f.source.Wait()}
 }
 
 // next waits for the next page: the one that was fetched ahead, if there is one.

@@ -184,7 +184,7 @@ func (f *fleet) noteDrop(e consumer.DropEvent) {
 	f.drops = append(f.drops, e)
 }
 
-func (f *fleet) noteFailure(e *consumer.Failure) {
+func (f *fleet) noteFailure(e *consumer.Failure, _ consumer.Verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fails = append(f.fails, fmt.Sprintf("%d/%d: %v", e.Attempt, len(e.Records), e.Err))

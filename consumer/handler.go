@@ -14,6 +14,18 @@ type handler struct {
 
 func (*handler) handler() {}
 
+// call is what delivers records.
+func (h *handler) call() string {
+	switch {
+	case h.each != nil:
+		return inEach
+	case h.batches != nil:
+		return inBatches
+	default:
+		return inProcess
+	}
+}
+
 // Each hands over one record at a time: nil means that the record is done. Progress is stored by itself, with the lease's next renewal, when the shard
 // is left and at its end; it costs no write of its own.
 //

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
@@ -16,8 +15,9 @@ type Health struct {
 	State  State
 	Worker string // as it stands in leaseOwner
 
-	// Err joins what stands in the way now, nil if nothing does: shards whose end your Flush does not confirm, why the consumer could not start, the
-	// last error of the lease table and of the listing, rows of the table that are no leases (*lease.RowError).
+	// Err joins what stands in the way now, nil if nothing does: first shards that your Flush does not confirm, whose children or next owner wait, then
+	// shards that the error policy halted (ErrHalted), why the consumer could not start, the last error of the lease table and of the listing, rows of
+	// the table that are no leases (*lease.RowError).
 	Err error
 
 	// Buffered is the payload that was fetched and is not done, in bytes; see Config.BufferBytes.
@@ -55,26 +55,27 @@ type ShardHealth struct {
 	State      ShardState
 	Checkpoint checkpoint.Position // as stored
 	Behind     time.Duration       // of the page that was fetched last
-	BusySince  time.Time           // start of the running call of your code; zero if none runs
+	BusySince  time.Time           // start of the running call of your code, of the oldest of several; zero if none runs
 	Attempt    int                 // at the call that keeps failing, from 1; 0 if none does
-	Err        error               // why the shard does not move: your code's error, or that of fetching
+	Err        error               // why the shard does not move: your code's error, joined with ErrHalted in state Halted, or that of fetching
 }
 
 // ShardState is where a shard is in its life.
 type ShardState int
 
-// The states of a shard, in the order of a life without trouble; Retrying goes back to Processing.
+// The states of a shard, in the order of a life without trouble; from Retrying and Halted it goes back to where it was.
 const (
 	WaitingForParents ShardState = iota
 	Opening
 	Processing
 	Retrying // your code fails; see Err
+	Halted   // by the error policy; see Err and Consumer.Resume
 	Flushing
 )
 
 // String returns the state in lower case, as logs show it.
 func (s ShardState) String() string {
-	names := [...]string{"waiting for parents", "opening", "processing", "retrying", "flushing"}
+	names := [...]string{"waiting for parents", "opening", "processing", "retrying", "halted", "flushing"}
 	if s < 0 || int(s) >= len(names) {
 		return "unknown"
 	}
@@ -97,18 +98,23 @@ func (c *Consumer) Health() Health {
 	}
 	c.mu.Unlock()
 
-	errs := []error{runErr, table.Err, c.listing.lastErr()}
-	for _, row := range table.Rows {
-		errs = append(errs, row)
-	}
+	var unflushed, halted []error
 	slices.SortFunc(held, func(a, b *session) int { return strings.Compare(a.id(), b.id()) })
 	for _, s := range held {
 		sh := s.health()
-		if sh.State == Flushing && sh.Err != nil {
-			blocked := fmt.Errorf("shard %s has ended and is not flushed, its children wait: %w", sh.ID, sh.Err)
-			errs = slices.Insert(errs, 0, blocked)
+		switch why := s.view.flushing(); {
+		case sh.Err != nil && why == ShardEnded:
+			unflushed = append(unflushed, fmt.Errorf("shard %s has ended and is not flushed, its children wait: %w", sh.ID, sh.Err))
+		case sh.Err != nil && why != 0:
+			unflushed = append(unflushed, fmt.Errorf("shard %s is to be left (%s) and is not flushed: %w", sh.ID, why, sh.Err))
+		case sh.State == Halted:
+			halted = append(halted, fmt.Errorf("shard %s: %w", sh.ID, sh.Err))
 		}
 		h.Shards = append(h.Shards, sh)
+	}
+	errs := slices.Concat(unflushed, halted, []error{runErr, table.Err, c.listing.lastErr()})
+	for _, row := range table.Rows {
+		errs = append(errs, row)
 	}
 	h.Err = errors.Join(errs...)
 	switch age := time.Since(table.LastScan); {
@@ -126,74 +132,8 @@ func (c *Consumer) Health() Health {
 	return h
 }
 
-// view is what a session shows of itself.
-type view struct {
-	mu      sync.Mutex
-	state   ShardState
-	behind  time.Duration
-	busy    time.Time
-	attempt int
-	err     error
-	told    bool // the log has the error
-}
-
-func (v *view) enter(s ShardState) {
-	v.mu.Lock()
-	v.state, v.attempt, v.err, v.told = s, 0, nil, false
-	v.mu.Unlock()
-}
-
-// begin notes that a call of user code begins, and when.
-func (v *view) begin() time.Time {
-	now := time.Now()
-	v.mu.Lock()
-	v.busy = now
-	v.mu.Unlock()
-	return now
-}
-
-// end notes that the call of user code is over.
-func (v *view) end() {
-	v.mu.Lock()
-	v.busy = time.Time{}
-	v.mu.Unlock()
-}
-
-// failing notes that attempt failed with err, and reports whether the log should have it: it is worth that, and not there yet. While your code works on
-// a batch that fails, the state is Retrying; open and Flush keep theirs.
-func (v *view) failing(attempt int, err error, worth bool) (tell bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.state == Processing && attempt > 0 {
-		v.state = Retrying
-	}
-	tell = worth && !v.told
-	v.attempt, v.err, v.told = attempt, err, v.told || worth
-	return tell
-}
-
-// well notes that what failed works again, and reports whether the log has to be told.
-func (v *view) well() (tell bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.state == Retrying {
-		v.state = Processing
-	}
-	tell = v.told
-	v.attempt, v.err, v.told = 0, nil, false
-	return tell
-}
-
-func (v *view) fetched(behind time.Duration) {
-	v.mu.Lock()
-	v.behind = behind
-	v.mu.Unlock()
-}
-
 func (s *session) health() ShardHealth {
 	h := ShardHealth{Stream: s.c.stream.Name, ID: s.id(), Checkpoint: s.tenure.Lease().Checkpoint.Position}
-	s.view.mu.Lock()
-	defer s.view.mu.Unlock()
-	h.State, h.Behind, h.BusySince, h.Attempt, h.Err = s.view.state, s.view.behind, s.view.busy, s.view.attempt, s.view.err
+	s.view.show(&h)
 	return h
 }

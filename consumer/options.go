@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Option is something that a Consumer can do without: made by WithLogger, WithHooks, WithSeed.
+// Option is something that a Consumer can do without: made by WithLogger, WithHooks, WithErrorPolicy, WithSeed.
 type Option interface{ consumerOption() }
 
 type option func(*Consumer)
@@ -27,6 +27,20 @@ func WithLogger(l *zap.Logger) Option {
 // WithHooks adds hooks. It may be given more than once: hooks are called in the order in which they were given.
 func WithHooks(h Hooks) Option {
 	return option(func(c *Consumer) { c.hooks = append(c.hooks, h) })
+}
+
+// WithErrorPolicy sets what follows an error or a panic of your code. A policy that moves what keeps failing to a dead-letter queue takes five lines:
+//
+//	consumer.WithErrorPolicy(func(ctx context.Context, f *consumer.Failure) consumer.Verdict {
+//		if f.Attempt < 5 || deadLetter(ctx, f.Records) != nil {
+//			return consumer.Retry
+//		}
+//		return consumer.Skip
+//	})
+//
+// Default: always Retry. nil is the default.
+func WithErrorPolicy(p ErrorPolicy) Option {
+	return option(func(c *Consumer) { c.policy = p })
 }
 
 // WithSeed fixes every random choice, delays and the owner's suffix included: two runs with the same seed, against a server that behaves in

@@ -131,25 +131,6 @@ func TestFlushAtAStopConfirmsWhatProcessAccepted(t *testing.T) {
 	})
 }
 
-func TestAFlushThatFailsAtAStopStoresNothing(t *testing.T) {
-	bubble(t, 1, func(f *fleet) {
-		f.put("k", "a")
-		var j journal
-		w := f.run(fast("w1"), j.handler(failTimes("flush", 99)))
-		f.until("processed", time.Minute, func() bool { return len(j.all()) == 2 })
-		if err := w.leave(); err != nil {
-			t.Fatal(err)
-		}
-		j.want(t, "open "+shard0, "process a #1", "flush stopping", "close user")
-		if l := f.row(shard0); l.Checkpoint.Position != checkpoint.TrimHorizon || l.Owner != "" {
-			t.Errorf("row %+v", l)
-		}
-		if fails := f.failures(); !slices.Equal(fails, []string{"1/0: user"}) {
-			t.Errorf("failures %q", fails)
-		}
-	})
-}
-
 func TestADrainThatMeetsABatchInRetryMakesNoFurtherAttempt(t *testing.T) {
 	bubble(t, 1, func(f *fleet) {
 		f.put("k", "a")

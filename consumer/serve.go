@@ -41,8 +41,11 @@ type session struct {
 	rest     []Record // of it: what stands behind that
 
 	processor Processor           // nil with Each and Batches
-	accepted  checkpoint.Position // the processor returned nil for everything up to here
+	accepted  checkpoint.Position // the processor returned nil for everything up to here, or nobody has to
+	kept      checkpoint.Position // the last record that it returned nil for
 	unflushed error               // of a Flush(ShardEnded) that was not repeated because the shard is left
+
+	skips skipLog
 
 	warnedCorrupt, warnedOutside bool
 }
@@ -62,6 +65,8 @@ func (c *Consumer) serve(ctx context.Context, t *lease.Tenure) error {
 		delete(c.sessions, s)
 		c.mu.Unlock()
 	}()
+	s.watchSlow()
+	defer s.unwatchSlow()
 	stay, release := s.staying(ctx)
 	defer release()
 	if err := s.run(ctx, stay); !errors.Is(err, errLeaving) {
@@ -121,6 +126,9 @@ func (s *session) run(ctx, stay context.Context) error {
 	}
 	s.view.enter(Processing)
 	err = s.read(ctx, stay)
+	if n, last := s.skips.rest(); n > 0 {
+		s.tellSkips(n, last)
+	}
 	if errors.Is(err, errLeaving) {
 		s.close(ctx, s.flushLeaving(ctx))
 		return s.because(ctx, err)
@@ -154,7 +162,7 @@ func (s *session) describe(ctx, stay context.Context) (*shard.Graph, error) {
 			info = shard.Shard{ID: row.Key, Parents: row.Parents, Range: row.HashRange}
 		}
 		if ok || listed {
-			s.shard = &Shard{stream: s.c.stream.Name, info: info, tenure: s.tenure}
+			s.shard = &Shard{stream: s.c.stream.Name, info: info, tenure: s.tenure, c: s.c}
 			return graph, nil
 		}
 		fresh, _, err := s.c.listing.refresh(stay)
@@ -197,16 +205,25 @@ func (s *session) open(ctx, stay context.Context) error {
 			s.well(try)
 			return nil
 		}
-		if err := s.again(ctx, stay, try, nil, err); err != nil {
-			return err
+		verdict, stop := s.failed(ctx, try, nil, err)
+		switch {
+		case stop != nil:
+		case verdict == Halt:
+			stop = s.halt(ctx, stay, try, err)
+		default:
+			stop = s.again(ctx, stay, try)
+		}
+		if stop != nil {
+			return stop
 		}
 	}
 }
 
 func (s *session) openOnce(ctx context.Context, t *try) (p Processor, admitted bool, err error) {
-	t.begin(s.view.begin())
-	defer s.view.end()
-	if err := s.tenure.Admit(ctx, checkpoint.Position{}); err != nil {
+	slot, now := s.view.begin(inOpen, nothing)
+	t.begin(now)
+	defer s.view.end(slot)
+	if err := s.tenure.Admit(ctx, nothing); err != nil {
 		return nil, false, err
 	}
 	p, err = s.callOpen(ctx)
@@ -250,6 +267,8 @@ func (s *session) fetchFailed(stay context.Context, got fetched) {
 	switch awsx.Classify(err) {
 	case awsx.Expired:
 		return // after a long pause, and mended by the next attempt
+	case awsx.Throttle:
+		s.c.throttled(ThrottleEvent{Op: operation(err), Stream: s.c.stream.Name, Shard: s.shard.ID(), Wait: got.wait})
 	case awsx.Gone, awsx.Invalid:
 		graph, _, listErr := s.c.listing.refresh(stay)
 		if stay.Err() != nil {

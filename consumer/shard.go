@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/lease"
@@ -16,6 +17,7 @@ type Shard struct {
 	stream string
 	info   shard.Shard
 	tenure *lease.Tenure
+	c      *Consumer
 
 	mu     sync.Mutex
 	handed checkpoint.Position // the last that was handed over; zero before the first
@@ -51,7 +53,19 @@ func (s *Shard) Mark(p checkpoint.Position) error {
 // Checkpoint stores p now and counts as a renewal of the lease. nil: it is stored, and no later owner starts before p. Otherwise see
 // [checkpoint.Checkpointer]; attempts that got no answer are repeated until ctx ends or the lease is over.
 func (s *Shard) Checkpoint(ctx context.Context, p checkpoint.Position) error {
-	return s.record(p, func(p checkpoint.Position) error { return s.tenure.Checkpoint(ctx, p) })
+	begin := time.Now()
+	asked := p
+	err := s.record(p, func(p checkpoint.Position) error {
+		asked = p
+		s.c.explicitly(s.Token().Key, p)
+		err := s.tenure.Checkpoint(ctx, p)
+		if err != nil {
+			s.c.byItself(s.Token().Key, p)
+		}
+		return err
+	})
+	s.c.checkpointed(CheckpointEvent{Stream: s.stream, Shard: s.ID(), Position: asked, Took: time.Since(begin), Err: err})
+	return err
 }
 
 // Prepare announces p with the application's own bytes, beside the stored position. See [checkpoint.Checkpointer]. A position that was marked before rides
@@ -115,5 +129,13 @@ func (s *Shard) passed(p checkpoint.Position) (allDone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tail = p
+	return s.stored.Compare(s.handed) >= 0
+}
+
+// skipped notes that the records behind kept, the last that your code accepted, and up to p were given up, and reports as passed does.
+func (s *Shard) skipped(kept, p checkpoint.Position) (allDone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handed, s.tail = kept, p
 	return s.stored.Compare(s.handed) >= 0
 }

@@ -16,6 +16,8 @@ type source interface {
 	Next(ctx context.Context) (*fetch.Page, error)
 	// Took is how long the requests of the last Next took.
 	Took() time.Duration
+	// Wait is how long the next Next waits before it asks for anything.
+	Wait() time.Duration
 	// FanOut reports whether the last Next waited for a subscription's event.
 	FanOut() bool
 	// Rewind lets the next page begin at a record that was fetched before.
