@@ -55,7 +55,7 @@
 //
 // In order. Records of one shard come in their order, and a shard's children come after the shard. So records with one partition key come in the order
 // in which Kinesis stored them. A record whose processing fails is tried again, with growing pauses, for as long as it takes; nothing of its shard
-// overtakes it, and other shards go on. If it should be skipped, your code decides that by returning nil.
+// overtakes it, and other shards go on. Nothing is skipped unless your code says so, with nil or by an [ErrorPolicy].
 //
 // One owner. A worker that cannot renew a lease stops before another may take it: the context of your code ends with cause lease.ErrLost, and nothing
 // more is handed over. Code that ignores its context, and a process that is suspended between that check and your code's first line, can still
@@ -67,12 +67,25 @@
 // that retention has removed before they were read: Hooks.Dropped and the log tell when the stored position itself is gone. Records of aggregates
 // that cannot be decoded: their neighbours are delivered, and Hooks.Dropped tells.
 //
+// # When your code fails
+//
+// An error and a panic (a [*PanicError]) are the same: what was handed over is not done. [WithErrorPolicy] sets a function that decides what follows,
+// after each failed call: [Retry] it, which is what happens without a policy; [Skip] the records; [Split] the batch in two halves, to find the bad
+// record; or [Halt] the shard until [Consumer.Resume]. A [*RecordError] names the record of a batch that failed, and that those before it are done.
+//
+// When the shard is to be given away, because another worker asks for it or this one stops, a call that failed is not made again: its records are not
+// done, Flush is called for what Process accepted, and the next owner begins with them. A policy that runs is waited for, and what it decides counts.
+// Flush itself is repeated while there is time (see Processor). A call that runs for more than a minute is told of by the log and Hooks.Slow
+// (Config.SlowCall), and nothing else happens to it.
+//
 // # What a context bounds
 //
 //	Run(ctx)               its end starts the stop, which takes at most ShutdownTimeout; its values reach your code; it does not cancel your code
 //	Shutdown(ctx)          the stop; its end is the hard stop: your contexts end with cause ErrStopped, releases get two seconds more
 //	Process, open, Each's  ends with cause lease.ErrLost before another owner may start, with ErrStopped at a hard stop; not when a graceful stop begins
-//	and Batches' functions
+//	and Batches' functions,
+//	ErrorPolicy (of Flush:
+//	that of Flush)
 //	Flush                  the same, and what is left of the time: of ShutdownTimeout at a stop, of Config.Lease.HandoffTimeout when the shard moves
 //	Close                  its own five seconds; nothing can be stored any more
 //	Shard.Checkpoint(ctx)  the wait; a write that is on its way may still be stored
