@@ -37,6 +37,10 @@ type Config struct {
 	// KCL bounds each shard alone, by 8 MiB (maxBytes of its record cache) and a response. Default: 256 MiB. At least 32 MiB.
 	BufferBytes int64
 
+	// Aggregates says what becomes of records of aggregates that lie outside their shard. It should be the same for all workers of an application. Default:
+	// Stale. KCL has Whole, and no choice.
+	Aggregates Filter
+
 	// ShutdownTimeout bounds the stop that begins when Run's ctx ends. Default: 20 s, since Kubernetes kills after 30 s. Negative: unbounded.
 	ShutdownTimeout time.Duration
 
@@ -157,6 +161,9 @@ func (c Config) Validate() error {
 	}
 	if c.Polling.MinInterval > c.Polling.MaxInterval {
 		bad("Polling.MinInterval", "%v is longer than MaxInterval %v", c.Polling.MinInterval, c.Polling.MaxInterval)
+	}
+	if c.Aggregates < Stale || c.Aggregates > Everything {
+		bad("Aggregates", "%d is no Filter", c.Aggregates)
 	}
 	if c.BufferBytes < minBuffer {
 		bad("BufferBytes", "%d is less than %d", c.BufferBytes, minBuffer)

@@ -58,6 +58,8 @@ func TestEveryViolationOfTheConfigurationIsNamed(t *testing.T) {
 		"space":            {good(func(c *consumer.Config) { c.Stream = "or ders" }), "Stream"},
 		"long":             {good(func(c *consumer.Config) { c.Stream = strings.Repeat("x", 129) }), "Stream"},
 		"long worker":      {good(func(c *consumer.Config) { c.Worker = strings.Repeat("x", 65) }), "Worker"},
+		"no filter":        {good(func(c *consumer.Config) { c.Aggregates = 4 }), "Aggregates"},
+		"little memory":    {good(func(c *consumer.Config) { c.BufferBytes = 1 << 20 }), "BufferBytes"},
 		"too many records": {good(func(c *consumer.Config) { c.Polling.MaxRecords = 10_001 }), "Polling.MaxRecords"},
 		"negative records": {good(func(c *consumer.Config) { c.Polling.MaxRecords = -1 }), "Polling.MaxRecords"},
 		"max interval":     {good(func(c *consumer.Config) { c.Polling.MaxInterval = 5 * time.Minute }), "Polling.MaxInterval"},

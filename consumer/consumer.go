@@ -35,6 +35,7 @@ type Consumer struct {
 	budget      *fetch.Budget
 
 	registration *registration // nil without fan-out
+	distribution *distribution
 
 	done chan struct{} // closed when Run has returned, or never will be
 
@@ -80,6 +81,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}
 	c.log = c.log.With(zap.String("worker", c.coordinator.Owner()))
+	c.distribution = &distribution{api: k, stream: c.stream, log: c.log, rng: c.rng("distribution")}
 	if cfg.FanOut != nil {
 		c.registration = newRegistration(k, c.stream, *cfg.FanOut, c.log, c.rng("fan-out"))
 	}

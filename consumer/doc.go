@@ -98,7 +98,15 @@
 //
 // When a shard is split, a producer that has not heard of it may send an aggregate with records of both children, to one of them; it notices, and
 // sends the aggregate again to the other. So of an aggregate that was packed for an ancestor of its shard (the outer partition key is "a", and all of
-// its records fall into that ancestor's range) only those records are delivered that fall into the shard's own range. Nothing else is ever filtered.
+// its records fall into that ancestor's range) only those records are delivered that fall into the shard's own range. Nothing else is filtered;
+// Config.Aggregates has other rules, KCL's among them. Aggregators that know nothing of shards pack records of any keys together, and nobody else has these: they
+// are delivered where they are.
+//
+// An on-demand stream may be told to spread its records by itself (the distribution AUTO). Records then need no partition key, keys say nothing about the
+// shard, records of one key are in no order, and nothing is filtered. The consumer looks every five minutes which way the stream works
+// (kinesis:DescribeStreamSummary, the first time within 100 ms for each shard, so that a fleet stays within the account's limit), and filters nothing until it
+// knows. An operator who turns AUTO on while aggregates are being written should turn the filter off before: for up to five minutes a worker may
+// not know.
 //
 // # Polling and enhanced fan-out
 //
@@ -133,7 +141,8 @@
 // taken again when the table is back. A vanished table is never created anew while the consumer runs, because it may be about to be restored, and
 // an empty one would start every shard from the beginning.
 //
-// Permissions on the stream: kinesis:ListShards, kinesis:GetShardIterator, kinesis:GetRecords; for the table see package dynamostore. For fan-out
+// Permissions on the stream: kinesis:ListShards, kinesis:GetShardIterator, kinesis:GetRecords, and kinesis:DescribeStreamSummary, without which no
+// aggregate is filtered; for the table see package dynamostore. For fan-out
 // kinesis:DescribeStreamSummary (if Config.Stream is a name) and kinesis:RegisterStreamConsumer on the stream, kinesis:DescribeStreamConsumer,
 // kinesis:SubscribeToShard and, to deregister, kinesis:DeregisterStreamConsumer on the consumer; the two for polling only with FanOut.OrElsePoll.
 package consumer

@@ -55,6 +55,7 @@ type FetchEvent struct {
 	Stream, Shard  string
 	Records, Bytes int           // as Kinesis counts them
 	UserRecords    int           // that will be delivered
+	OutsideKept    int           // of them, those in aggregates that lie outside the shard, as far as Config.Aggregates had to look
 	Behind         time.Duration // of the page's end, behind the tip of the shard
 	Took           time.Duration // of the requests; with FanOut, of those for a subscription, if the event had to wait for one
 	FanOut         bool          // a subscription's event, or the attempt at one
@@ -77,7 +78,8 @@ type DropReason int
 
 const (
 	// OutsideRange: a producer with an outdated shard map packed records of several shards into one aggregate, which landed in a shard that these
-	// do not belong to. That shard's sibling has its own copy: the producer saw where the aggregate went and sent it again.
+	// do not belong to. That shard's sibling has its own copy: the producer saw where the aggregate went and sent it again. What else is dropped for this
+	// reason depends on Config.Aggregates; with Whole that is also what stood beside such records.
 	OutsideRange DropReason = iota
 	// Corrupt: entries of an aggregate that cannot be read. Its other entries were delivered.
 	Corrupt

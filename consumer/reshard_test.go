@@ -261,13 +261,14 @@ func TestAStaleAggregateIsDividedAmongTheChildren(t *testing.T) {
 	bubble(t, 1, func(f *fleet) {
 		low, high := keyIn(0, 2), keyIn(1, 2)
 		f.s.Split(streamName, shard0)
+		f.start("w1")
+		known()
 		// A producer that does not know of the split packs for the parent. Its aggregate lands in the lower child, so it sends it again to the upper one.
 		packed := aggregate(low+"=1", high+"=2", low+"=3", high+"=4")
 		seq := f.putRaw("a", "0", packed)
 		f.putRaw("a", "340282366920938463463374607431768211455", packed)
 		// All of this one belongs elsewhere.
 		last := f.putRaw("a", "0", aggregate(high+"=5", high+"=6"))
-		f.start("w1")
 		f.delivered(4)
 		f.stored(shard1, at(t, last, 1))
 		var lows, highs []string
@@ -305,8 +306,9 @@ func TestAnAggregateThatNoAncestorExplainsIsDeliveredWhole(t *testing.T) {
 			bubble(t, 2, func(f *fleet) {
 				f.s.Split(streamName, shard0) // into 2: the first quarter of the ring, and 3: the second
 				users := c.users(keyIn(0, 4), keyIn(1, 4), keyIn(3, 4))
-				f.putRaw(c.outer, "0", aggregate(users...))
 				f.start("w1")
+				known()
+				f.putRaw(c.outer, "0", aggregate(users...))
 				f.delivered(len(users))
 				time.Sleep(time.Minute)
 				for i, d := range f.deliveries() {

@@ -83,10 +83,18 @@ func (c *Consumer) work(ctx, running context.Context) error {
 		defer c.bound(ctx)()
 		_ = c.coordinator.Shutdown(c.hard) // Run reports the same
 	}()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if graph, _ := c.listing.known(); c.cfg.Aggregates != Everything {
+			c.distribution.watch(running, len(graph.Open()))
+		}
+	}()
 	c.log.Info("consumer running")
 	err := c.coordinator.Run(context.WithoutCancel(ctx), c.serve) // Shutdown alone ends it, softly or hard
 	c.askDrain()
 	<-stopped
+	<-watched
 	var left *lease.DrainError
 	switch {
 	case errors.Is(err, lease.ErrRunning):

@@ -47,7 +47,7 @@ type session struct {
 
 	skips skipLog
 
-	warnedCorrupt, warnedOutside bool
+	warnedCorrupt, warnedOutside, warnedKept bool
 }
 
 func (s *session) id() string { return s.tenure.Lease().Key }
@@ -120,7 +120,7 @@ func (s *session) run(ctx, stay context.Context) error {
 	if start != checkpoint.TrimHorizon && (start.IsSentinel() || start == checkpoint.Position{}) {
 		return s.refuse(ctx, stay, start)
 	}
-	s.unpacker = newUnpacker(s.shard, start, graph)
+	s.unpacker = newUnpacker(s.shard, start, newSieve(s.c.cfg.Aggregates, s.shard.ID(), graph), s.c.distribution.keys)
 	if err := s.open(ctx, stay); err != nil {
 		return err
 	}
@@ -291,8 +291,8 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 	s.view.fetched(p.Behind)
 	s.mended()
 	s.c.fetched(FetchEvent{
-		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), Behind: p.Behind,
-		Took: from.took, FanOut: from.fanOut,
+		Stream: s.c.stream.Name, Shard: s.shard.ID(), Records: len(p.Records), Bytes: p.Bytes, UserRecords: len(got.records), OutsideKept: got.outside.n,
+		Behind: p.Behind, Took: from.took, FanOut: from.fanOut,
 	})
 	if p.Trimmed {
 		s.expired(p)
@@ -331,10 +331,15 @@ func (s *session) tellDrops(got *unpacked) {
 				zap.Int("entries", e.Records), zap.Stringer("first", e.First), zap.Stringer("last", e.Last), zap.NamedError("reason", got.corrupt))
 		case e.Why == OutsideRange && !s.warnedOutside:
 			s.warnedOutside = true
-			s.log.Warn("records of an aggregate belong to another shard, which has them too",
+			s.log.Warn("records of an aggregate belong to another shard, they are dropped",
 				zap.Int("records", e.Records), zap.Stringer("first", e.First), zap.Stringer("last", e.Last))
 		}
 		s.c.dropped(e)
+	}
+	if kept := got.outside; kept.n > 0 && !s.warnedKept {
+		s.warnedKept = true
+		s.log.Info("records of an aggregate belong to another shard, they are delivered",
+			zap.Int("records", kept.n), zap.Stringer("first", kept.first), zap.Stringer("last", kept.last))
 	}
 }
 

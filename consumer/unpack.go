@@ -6,23 +6,19 @@ import (
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
-	"github.com/kinesiskit/kinesiskit/shard"
 )
-
-// aggregateKey is the partition key that KPL, and package producer, give to the Kinesis record around an aggregate. Other aggregators choose keys of
-// their own, and know nothing of shards: what they pack is where it belongs by definition.
-const aggregateKey = "a"
 
 // keptEntries bounds what a shard keeps between pages to save an allocation, some 256 KiB: shards at the tip are many, and their pages small.
 const keptEntries = 4096
 
 // unpacker makes user records of Kinesis records.
 type unpacker struct {
-	shard     *Shard
-	start     checkpoint.Position // up to here everything is done
-	own       shard.HashRange
-	ancestors []shard.HashRange
-	buf       []aggregation.Record
+	shard   *Shard
+	start   checkpoint.Position // up to here everything is done
+	sieve   sieve
+	byKeys  func() bool // records are known to be where their keys say
+	buf     []aggregation.Record
+	outside []bool // of the same entries
 }
 
 // unpacked is a page as your code gets it.
@@ -31,29 +27,19 @@ type unpacked struct {
 	end     checkpoint.Position // of the page, whether or not its last records are delivered; zero for an empty page
 	drops   []DropEvent
 	corrupt error // the first aggregate with entries that cannot be read
+	outside gap   // what is delivered although it lies outside the shard
 }
 
-// newUnpacker looks the ranges up in the listing, never in the lease's row: a row can be wrong, and a wrong range would drop records.
-func newUnpacker(s *Shard, start checkpoint.Position, g *shard.Graph) *unpacker {
-	u := &unpacker{shard: s, start: start}
-	listed, ok := g.Shard(s.ID())
-	if !ok || !listed.Range.Known() {
-		return u
-	}
-	u.own = listed.Range
-	for a := range g.Ancestors(s.ID()) {
-		if a.Range.Known() {
-			u.ancestors = append(u.ancestors, a.Range)
-		}
-	}
-	return u
+func newUnpacker(s *Shard, start checkpoint.Position, filter sieve, byKeys func() bool) *unpacker {
+	return &unpacker{shard: s, start: start, sieve: filter, byKeys: byKeys}
 }
 
 // part is one Kinesis record of a page: entries from..to of buf, or itself.
 type part struct {
 	from, to int
 	plain    bool
-	stale    bool
+	outside  int // of the entries
+	fate     fate
 	corrupt  *aggregation.CorruptError
 }
 
@@ -69,13 +55,14 @@ func (u *unpacker) unpack(p *fetch.Page) unpacked {
 			total++
 		}
 	}
+	u.filter(p, parts)
 	out := unpacked{records: make([]Record, 0, total)}
 	for i := range p.Records {
-		u.add(&out, &p.Records[i], parts[i])
+		u.add(&out, &p.Records[i], &parts[i])
 	}
 	clear(u.buf) // it must not keep the page alive
 	if cap(u.buf) > keptEntries {
-		u.buf = nil
+		u.buf, u.outside = nil, nil
 	}
 	return out
 }
@@ -85,47 +72,28 @@ func (u *unpacker) decode(r *fetch.Record) part {
 	var err error
 	u.buf, err = aggregation.Decode(u.buf, r.Data)
 	p.to = len(u.buf)
-	if err == nil {
-		p.stale = r.PartitionKey == aggregateKey && u.isStale(u.buf[p.from:])
-		return p
-	}
-	// An aggregate with unreadable entries is never stale: what they were is not known, so nor is where it belongs.
-	p.plain = !errors.As(err, &p.corrupt)
+	p.plain = err != nil && !errors.As(err, &p.corrupt)
 	return p
 }
 
-// isStale reports whether an ancestor of this shard would hold every record of the aggregate: then it was packed for that ancestor, before the
-// producer learned of the reshard, and what is outside this shard's range was sent to its own shard once more. Any other aggregate is delivered whole.
-func (u *unpacker) isStale(records []aggregation.Record) bool {
-	if len(u.ancestors) == 0 || len(records) == 0 {
-		return false
+// filter decides what becomes of the aggregates of a page.
+func (u *unpacker) filter(p *fetch.Page, parts []part) {
+	if !u.sieve.looks() {
+		return
 	}
-	low, high := shard.MaxHashKey, shard.HashKey{}
-	for i := range records {
-		k, err := records[i].HashKey()
-		if err != nil {
-			return false
-		}
-		if k.Compare(low) < 0 {
-			low = k
-		}
-		if k.Compare(high) > 0 {
-			high = k
+	byKeys := u.byKeys()
+	u.outside = append(u.outside[:0], make([]bool, len(u.buf))...)
+	for i := range parts {
+		q := &parts[i]
+		q.outside, q.fate = u.sieve.judge(p.Records[i].PartitionKey, u.buf[q.from:q.to], q.corrupt == nil, u.outside[q.from:q.to])
+		if !byKeys {
+			q.fate = keepAll
 		}
 	}
-	if u.own.Contains(low) && u.own.Contains(high) {
-		return false
-	}
-	for _, a := range u.ancestors {
-		if a.Contains(low) && a.Contains(high) {
-			return true
-		}
-	}
-	return false
 }
 
 // add appends what is to be delivered of one Kinesis record, and accounts for what is not.
-func (u *unpacker) add(out *unpacked, r *fetch.Record, p part) {
+func (u *unpacker) add(out *unpacked, r *fetch.Record, p *part) {
 	rec := Record{shard: u.shard, ArrivalTime: r.Arrival, Encrypted: r.Encrypted}
 	if p.plain {
 		rec.PartitionKey, rec.Data, rec.Position = r.PartitionKey, r.Data, r.Position
@@ -136,23 +104,25 @@ func (u *unpacker) add(out *unpacked, r *fetch.Record, p part) {
 		return
 	}
 	rec.Aggregated = true
-	var outside gap
+	var dropped gap
 	for i := range u.buf[p.from:p.to] {
 		in := &u.buf[p.from+i]
 		at := sub(r.Position, in.Sub)
 		if at.Compare(u.start) <= 0 {
 			continue
 		}
-		if p.stale {
-			if k, err := in.HashKey(); err == nil && !u.own.Contains(k) {
-				outside.add(at)
-				continue
-			}
+		outside := p.outside > 0 && u.outside[p.from+i]
+		if p.fate == dropAll || p.fate == dropOutside && outside {
+			dropped.add(at)
+			continue
+		}
+		if outside {
+			out.outside.add(at)
 		}
 		rec.PartitionKey, rec.ExplicitHashKey, rec.Data, rec.Position = in.PartitionKey, in.ExplicitHashKey, in.Data, at
 		out.records = append(out.records, rec)
 	}
-	out.drop(outside, OutsideRange, u.shard)
+	out.drop(dropped, OutsideRange, u.shard)
 	var unreadable gap
 	entries := p.to - p.from
 	if p.corrupt != nil {
