@@ -17,8 +17,10 @@ bench:
 fuzz: ## each fuzz target for KINESISKIT_FUZZTIME, default 5s
 	.ci/run fuzz
 
-sim: ## fleets of the lease core with faults, many seeds
-	go test ./lease -count=1 -run Sim
+SEEDS ?= 200
+sim: ## fleets with faults, SEEDS of them: of the lease core alone, and of whole processes
+	go test ./lease -count=1 -run Sim -sim.seeds $(SEEDS)
+	go test ./internal/sim -count=1 -timeout 0 -v -run Fleet -sim.seeds $(SEEDS)
 
 mutants: ## take the guarantees out one by one: a test must notice each time
 	go run ./internal/mutants
