@@ -257,14 +257,14 @@ func (j *java) renew() {
 }
 
 // store makes a write of a lease that is held, one at a time.
-func (j *java) store(key string, make func() (kcl.Write, bool)) bool {
+func (j *java) store(key string, choose func() (kcl.Write, bool)) bool {
 	j.mu.Lock()
 	busy := j.busy[key]
 	j.mu.Unlock()
 	busy <- struct{}{}
 	defer func() { <-busy }()
 	j.mu.Lock()
-	x, ok := make()
+	x, ok := choose()
 	j.mu.Unlock()
 	if !ok {
 		return false

@@ -20,7 +20,7 @@ const settle = 3 * time.Second
 
 // otherParents makes the row of a parent of child, which this tenure's shard is one of, if it has none; made says that it made one, and is to be asked again.
 // If there is a row of child already it makes none: the parents may be finished, and their rows cleaned up.
-func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listShards, make func(shard.Shard, time.Time) error) (made bool, err error) {
+func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listShards, create func(shard.Shard, time.Time) error) (made bool, err error) {
 	others := slices.DeleteFunc(slices.Clone(child.Parents), func(id string) bool { return id == t.k.key })
 	if len(others) == 0 {
 		return false, nil
@@ -40,7 +40,7 @@ func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listS
 		if err != nil {
 			return false, err
 		}
-		if made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return make(s, at) }); made || err != nil {
+		if made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return create(s, at) }); made || err != nil {
 			return made, err
 		}
 	}
@@ -48,7 +48,7 @@ func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listS
 }
 
 // rootsFirst makes one row: that of the shard, or of the first of its ancestors that is listed, has no row, and whose own parents have theirs.
-func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, make func(shard.Shard) error) (made bool, err error) {
+func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, create func(shard.Shard) error) (made bool, err error) {
 	s, listed := g.Shard(id)
 	if !listed {
 		return false, nil
@@ -57,9 +57,9 @@ func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, make
 		return false, err
 	}
 	for _, parent := range s.Parents {
-		if made, err := t.rootsFirst(ctx, g, parent, make); made || err != nil {
+		if made, err := t.rootsFirst(ctx, g, parent, create); made || err != nil {
 			return made, err
 		}
 	}
-	return true, make(s)
+	return true, create(s)
 }

@@ -125,25 +125,14 @@ func makePlan(v view) plan {
 		}
 		s := v.seen[r.Key]
 		if r.Ended() {
-			if r.Owner == v.me {
-				mine++
-				p.tend = append(p.tend, r)
-			} else if !s.isFree {
-				load[r.Owner]++
-			}
+			mine += p.keep(v, r, load)
 			continue
 		}
 		// A row with our own id that we do not hold was given to us, or is what a request without an answer left behind: nobody holds it, so it needs no
 		// patience. A KCL 3 leader that has taken it in hand does.
 		stray := r.Owner == v.me && r.CheckpointOwner == ""
 		if !s.isFree && !stray {
-			load[r.Owner] += 0
-			if to := v.bound(r); to != r.Owner {
-				load[to]++
-				continue
-			}
-			load[r.Owner]++
-			if (r.speaks() || v.others[r.Owner]) && r.CheckpointOwner == "" && s.looks >= settledIn && !v.rests[r.Key] {
+			if v.movable(r, load) {
 				movable = append(movable, r)
 			}
 			continue
@@ -176,6 +165,29 @@ func makePlan(v view) plan {
 		p.ask, p.steal = v.divide(balance(v, movable, load, p.active, min(room, maxAsks)-len(v.asks)))
 	}
 	return p
+}
+
+// movable counts a lease where it goes, and reports whether another worker may have it.
+func (v view) movable(r Lease, load map[string]int) bool {
+	load[r.Owner] += 0
+	if to := v.bound(r); to != r.Owner {
+		load[to]++
+		return false
+	}
+	load[r.Owner]++
+	return (r.speaks() || v.others[r.Owner]) && r.CheckpointOwner == "" && v.seen[r.Key].looks >= settledIn && !v.rests[r.Key]
+}
+
+// keep counts a finished lease, and keeps it if it is this worker's. It returns how much that adds to what this worker holds.
+func (p *plan) keep(v view, r Lease, load map[string]int) int {
+	if r.Owner == v.me {
+		p.tend = append(p.tend, r)
+		return 1
+	}
+	if !v.seen[r.Key].isFree {
+		load[r.Owner]++
+	}
+	return 0
 }
 
 // bound returns who will own l when the request for it is granted, which is its owner if there is none.

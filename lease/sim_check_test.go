@@ -40,7 +40,7 @@ func (w *world) admitted(k *simKeep, s *simShard, upTo checkpoint.Position, done
 	}
 	if number(upTo) > 0 && done == 0 {
 		for _, id := range s.parents {
-			if parent, ok := w.rows[id]; (!ok || !parent.Ended()) && !(len(w.javas) > 0 && w.byID[id].ended) { // a worker of KCL may delete it, or write over its end
+			if parent, ok := w.rows[id]; (!ok || !parent.Ended()) && (len(w.javas) == 0 || !w.byID[id].ended) { // a worker of KCL may delete it, or write over its end
 				w.violated("%s %s: started, and its parent %s is not finished", k.p.owner, k.key, id)
 			}
 		}

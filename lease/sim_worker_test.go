@@ -432,10 +432,8 @@ func (w *world) spawn(id string) (done bool) {
 	if _, ok := w.rows[id]; ok {
 		return true
 	}
-	for _, parent := range w.byID[id].parents {
-		if w.rootsFirst(parent) {
-			return false
-		}
+	if slices.ContainsFunc(w.byID[id].parents, w.rootsFirst) {
+		return false
 	}
 	w.create(w.byID[id])
 	return true
@@ -445,10 +443,8 @@ func (w *world) rootsFirst(id string) (made bool) {
 	if _, ok := w.rows[id]; ok {
 		return false
 	}
-	for _, parent := range w.byID[id].parents {
-		if w.rootsFirst(parent) {
-			return true
-		}
+	if slices.ContainsFunc(w.byID[id].parents, w.rootsFirst) {
+		return true
 	}
 	w.count.rootsFirst++
 	w.create(w.byID[id])

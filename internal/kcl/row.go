@@ -24,6 +24,7 @@ func (r Row) Ended() bool { return r.Checkpoint == ShardEnd }
 // Kind of a Write.
 type Kind int
 
+// The kinds.
 const (
 	Take     Kind = iota // of a lease that is another's or nobody's, with or without that one's consent
 	Renew                // moves the counter
