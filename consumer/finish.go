@@ -38,7 +38,7 @@ func (s *session) finish(ctx, stay context.Context, children []shard.Shard, at t
 	if at.IsZero() {
 		_, at = s.c.listing.known()
 	}
-	if err := s.tenure.Spawn(stay, children, serviceTime(at)); err != nil {
+	if err := s.tenure.Spawn(stay, children, serviceTime(at), s.gateListing); err != nil {
 		return s.because(ctx, err)
 	}
 	if err := s.flushEnded(ctx, stay); err != nil {

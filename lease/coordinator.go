@@ -44,6 +44,9 @@ type Coordinator struct {
 	asks       map[string]bool          // keys this worker asks others for
 	rests      map[string]time.Duration // keys it does not ask for until then, monotonic: their owners declined
 	moving     map[string]bool          // keys it gets ready to give to whoever asked
+	beside     bool                     // there are workers of KCL
+
+	tended tended
 }
 
 // Health is a snapshot of a coordinator's relation to its table.

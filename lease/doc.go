@@ -26,7 +26,18 @@
 // and nothing at the same time. If the code does not return within Config.HandoffTimeout the owner declines, keeps the lease, and calls the code again:
 // nothing is ever taken from a worker that lives. A worker that stops gives its leases away in the same manner, to those that have least.
 //
-// Of an owner that does not speak this protocol, such as a worker of Java's library, nothing is asked: its mark (Lease.Speaks) is missing or not its own.
+// Of an owner that does not speak this protocol nothing is asked: its mark (Lease.Speaks) is missing or not its own.
+//
+// # Beside workers of Java
+//
+// A worker of KCL 1.x or 2.x takes what it thinks is its share, and tells nobody. While one lives, a Coordinator takes from it in the same way, one lease at a look and
+// only from one that has at least two more, and keeps its finished leases owned, which KCL counts like others. Records are still processed at least
+// once, and those of a key for the first time in order; our own writes are still fenced. But a lease that KCL took is noticed with the next renewal only: for
+// RenewInterval, RequestTimeout and the running call both process the shard; if the table does not answer, until the lease's time is up. And since KCL
+// writes a checkpoint whatever is stored, a position may move back.
+//
+// All workers must have the same FailoverTime (failoverTimeMillis) and the same initial position, and worker ids must differ. A lease that is released is
+// free at once for KCL 2.6 and later, for older ones after FailoverTime.
 //
 // # Requests without an answer
 //

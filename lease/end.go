@@ -12,13 +12,16 @@ import (
 
 // Spawn creates the rows of the shard's children, then records their ids on this one: in this order, so that whoever finds the ids finds the rows. at is the
 // service's clock. It repeats itself until it succeeds, the lease is lost (ErrLost), or ctx ends, which should be a context of the tenure.
-func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time) error {
+//
+// A child of two parents may be due while the other one has no row yet, since its own parents are still being read: then that one's row is made first, and
+// before it those of its ancestors. list is what [Tenure.Gate] has; it is asked only then.
+func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time, list func(context.Context) (*shard.Graph, time.Time, error)) error {
 	ids := make([]string, len(children))
 	stream := t.Lease().Stream
 	backoff := t.k.backoff()
 	for i, child := range children {
 		ids[i] = child.ID
-		for t.k.c.create(ctx, newLease(child, stream, at)) != nil {
+		for t.spawn(ctx, child, stream, at, list) != nil {
 			if retry.Sleep(ctx, backoff.Next()) != nil {
 				return context.Cause(ctx)
 			}
@@ -42,6 +45,22 @@ func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// spawn is one attempt at the row of one child.
+func (t *Tenure) spawn(ctx context.Context, child shard.Shard, stream string, at time.Time, list listShards) error {
+	for {
+		made, err := t.otherParents(ctx, child, list, func(s shard.Shard, at time.Time) error { return t.k.c.create(ctx, newLease(s, stream, at)) })
+		if err != nil {
+			return err
+		}
+		if !made {
+			return t.k.c.create(ctx, newLease(child, stream, at))
+		}
+		if err := retry.Sleep(ctx, settle); err != nil {
+			return err
+		}
 	}
 }
 

@@ -76,10 +76,14 @@ func (t *Tenure) judge(ctx context.Context, id, stream string, list func(context
 	if err != nil {
 		return gateWait, err
 	}
-	lost, listed := g.Shard(id)
+	_, listed := g.Shard(id)
 	verdict := judgeParent(nil, listed)
 	if verdict == gateRestore {
-		return verdict, t.k.c.create(ctx, newLease(lost, stream, at))
+		made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return t.k.c.create(ctx, newLease(s, stream, at)) })
+		if made && err == nil {
+			t.k.pause(ctx, settle)
+		}
+		return verdict, err
 	}
 	return verdict, nil
 }

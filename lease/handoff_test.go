@@ -407,28 +407,28 @@ func TestATakeThatIsRefusedByAnotherIsOver(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatStopsTakesItsMarkAway(t *testing.T) {
+func TestAWorkerThatStopsChangesItsMark(t *testing.T) {
 	t.Parallel()
 	m := holding(t)
 	if e, ok := m.mute(at(1), false); e.write != nil || !ok {
 		t.Fatalf("%+v: it rides on the next renewal", e)
 	}
 	w := m.tick(at(testRenew)).write
-	if w.set.Speaks == nil || *w.set.Speaks != "" {
+	if w.set.Speaks == nil || *w.set.Speaks != "-me" {
 		t.Fatalf("%+v", w.set)
 	}
 	m.answered(at(testRenew), w.set.Apply(m.row))
 	if w = m.tick(at(2 * testRenew)).write; w.set.Speaks != nil {
-		t.Errorf("%+v: it is gone already", w.set)
+		t.Errorf("%+v: it is changed already", w.set)
 	}
 
 	m = holding(t)
 	e, _ := m.mute(at(1), true)
-	if e.write == nil || e.write.purpose != forRenewal || *e.write.set.Speaks != "" {
+	if e.write == nil || e.write.purpose != forRenewal || *e.write.set.Speaks != "-me" {
 		t.Fatalf("%+v: want it announced at once", e)
 	}
 	m.unanswered(at(2))
-	if w = m.tick(at(2 + testRetry)).write; w == nil || *w.set.Speaks != "" {
+	if w = m.tick(at(2 + testRetry)).write; w == nil || *w.set.Speaks != "-me" {
 		t.Fatal("an announcement without an answer is not repeated")
 	}
 	if e = m.answered(at(3+testRetry), w.set.Apply(m.row)); e.write != nil {

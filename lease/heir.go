@@ -17,7 +17,7 @@ type peer struct {
 	since time.Duration // when this worker saw it first, monotonic
 }
 
-// peers returns the workers that speak and live, by name. A worker that stops takes its mark out of its rows: one row without it is enough. One whose
+// peers returns the workers that speak and live, by name. A worker that stops changes its mark in its rows: one such row is enough. One whose
 // counters have all stood still for half of its FailoverTime may be dead: what is given to it would be out of everybody's hands until it expires.
 func peers(me string, rows []Lease, o observer, now, failover time.Duration) []peer {
 	byOwner := make(map[string]*peer)

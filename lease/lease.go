@@ -22,7 +22,8 @@ type Lease struct {
 	HashRange       shard.HashRange       // zero if the row does not say (startingHashKey, endingHashKey)
 
 	// A hand-off between workers of ours: AskedBy would like to have the lease, and asks AskedOf for it. A request counts only while AskedOf owns the
-	// lease. An owner that speaks this protocol has written itself into Speaks; KCL changes Owner alone, so what it takes does not speak.
+	// lease. An owner that speaks this protocol has written itself into Speaks, with a minus sign before it once it stops and is not to be asked any more;
+	// KCL changes Owner alone, so what it takes does not speak.
 	AskedBy string // kkNext
 	AskedOf string // kkFrom
 	Speaks  string // kkOwner
@@ -36,6 +37,12 @@ func (l Lease) Ended() bool { return l.Checkpoint.Position == checkpoint.ShardEn
 
 // speaks reports whether the owner can be asked for the lease.
 func (l Lease) speaks() bool { return l.Owner != "" && l.Speaks == l.Owner }
+
+// ours reports whether the owner runs this protocol, asked or not.
+func (l Lease) ours() bool { return l.speaks() || l.Owner != "" && l.Speaks == leavingMark(l.Owner) }
+
+// leavingMark is the mark of an owner that stops. It says as much as no mark to whoever would ask, and tells the owner from a worker of KCL.
+func leavingMark(owner string) string { return "-" + owner }
 
 // request returns who asks the owner for the lease, "" if nobody does. A request to a former owner is none.
 func (l Lease) request() string {

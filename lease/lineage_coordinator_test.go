@@ -166,7 +166,7 @@ func TestEndedShardHandsOverToItsChildrenAtOnce(t *testing.T) {
 			if err := tn.End(ctx); err == nil || errors.Is(err, lease.ErrLost) {
 				t.Errorf("end without children: %v", err)
 			}
-			if err := tn.Spawn(ctx, children, time.Now()); err != nil {
+			if err := tn.Spawn(ctx, children, time.Now(), nil); err != nil {
 				t.Error(err)
 			}
 			if got := get(t, s, "a"); !slices.Equal(got.Children, []string{"b", "c"}) || got.Ended() {
@@ -218,7 +218,7 @@ func TestSpawnRepeatsItselfUntilTheRowsAreThere(t *testing.T) {
 		})
 		w.start(func(ctx context.Context, tn *lease.Tenure) error {
 			if tn.Token().Key == "a" {
-				if err := tn.Spawn(ctx, []shard.Shard{{ID: "b", Parents: []string{"a"}}}, time.Now()); err != nil {
+				if err := tn.Spawn(ctx, []shard.Shard{{ID: "b", Parents: []string{"a"}}}, time.Now(), nil); err != nil {
 					t.Error(err)
 				}
 				if _, err := s.Get(ctx, "b"); err != nil {

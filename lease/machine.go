@@ -226,7 +226,7 @@ func (m *machine) wake() (time.Duration, bool) {
 
 // urgent reports whether a write is due before the next renewal.
 func (m *machine) urgent() bool {
-	return m.doubt || m.announce && m.row.Speaks != "" || len(m.waits) > 0 || len(m.prepares) > 0 || len(m.children) > 0 || m.ending || m.releasing
+	return m.doubt || m.announce && m.row.speaks() || len(m.waits) > 0 || len(m.prepares) > 0 || len(m.children) > 0 || m.ending || m.releasing
 }
 
 // next emits the write that is due, if one is and none is in flight.

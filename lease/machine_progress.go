@@ -114,11 +114,11 @@ func (m *machine) release(now instant) (e effects) {
 	return e
 }
 
-// mute takes the worker's mark out of the row: with the next renewal, or, to announce it, with one of its own. It reports whether there is a row to do so.
+// mute changes the worker's mark in the row to that of one that stops: with the next renewal, or, to announce it, with one of its own. It reports whether there is a row to do so.
 func (m *machine) mute(now instant, announce bool) (e effects, ok bool) {
 	m.judge(now, &e)
 	m.muted = true
-	if ok = m.phase == held && m.row.Speaks != ""; ok && announce {
+	if ok = m.phase == held && m.row.speaks(); ok && announce {
 		m.announce = true
 		m.next(now, &e)
 	}
@@ -151,9 +151,9 @@ func (m *machine) renewal() *write {
 		none := ""
 		w.set.AskedBy, w.set.AskedOf = &none, &none
 	}
-	if m.muted && m.row.Speaks != "" {
-		none := ""
-		w.set.Speaks = &none
+	if m.muted && m.row.speaks() {
+		leaving := leavingMark(m.me)
+		w.set.Speaks = &leaving
 	}
 	w.inDoubt = m.doubt
 	return w

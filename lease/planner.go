@@ -25,7 +25,8 @@ type sighting struct {
 	since   time.Duration // monotonic
 	free    time.Duration // monotonic; since when the lease may be taken; only if isFree
 	isFree  bool
-	looks   int // that showed this owner, up to this one
+	looks   int  // that showed this owner, up to this one
+	moved   bool // the counter was seen to get here
 }
 
 // look takes in one complete listing. issued and returned frame the read: a counter is known to have stood still from the return of the first read that
@@ -40,7 +41,7 @@ func (o *observer) look(rows []Lease, issued, returned instant, failover time.Du
 			looks = s.looks
 		}
 		if !known || s.counter != r.Counter || s.owner != r.Owner {
-			s = sighting{counter: r.Counter, owner: r.Owner, since: returned.mono}
+			s = sighting{counter: r.Counter, owner: r.Owner, since: returned.mono, moved: known && s.counter != r.Counter}
 		}
 		s.looks = looks + 1
 		owners[r.Owner] = returned.mono
@@ -82,12 +83,15 @@ type view struct {
 	now     time.Duration       // monotonic
 	asks    map[string]bool     // keys that this worker asks others for
 	rests   map[string]bool     // keys that it does not ask for again yet
+	others  map[string]bool     // live owners that run KCL
 }
 
 // plan is what the view asks for.
 type plan struct {
 	take    []Lease // in order
 	ask     []Lease // of others, who have more
+	steal   []Lease // from a worker of KCL that has more; at most one
+	tend    []Lease // finished leases of this worker, to be kept
 	spare   []Lease // given to this worker, and beyond what it may hold
 	wanted  int     // leases this worker would like to hold beyond those it has
 	workers int     // with a live lease, this one included
@@ -100,6 +104,8 @@ type plan struct {
 // not taken. A round takes few, so that workers that start together share before one of them has everything: as many as this worker holds, at least one.
 // Who takes which of the free leases is spread by a hash of worker and key, so that two workers rarely try the same. What was given to this worker it
 // claims at once, whatever the shares say. When nothing is free, balance decides what to ask others for.
+//
+// Beside workers of KCL all leases count, as they do for those: two ways of counting would pull the same leases to and fro.
 func makePlan(v view) plan {
 	byKey := make(map[string]Lease, len(v.rows))
 	for _, r := range v.rows {
@@ -109,7 +115,7 @@ func makePlan(v view) plan {
 	var free, given, movable []Lease
 	mine, load := 0, map[string]int{v.me: 0}
 	for _, r := range v.rows {
-		if r.Ended() || blocked(r, byKey) {
+		if len(v.others) == 0 && (r.Ended() || blocked(r, byKey)) {
 			continue
 		}
 		p.active++
@@ -118,17 +124,15 @@ func makePlan(v view) plan {
 			continue
 		}
 		s := v.seen[r.Key]
+		if r.Ended() {
+			mine += p.keep(v, r, load)
+			continue
+		}
 		// A row with our own id that we do not hold was given to us, or is what a request without an answer left behind: nobody holds it, so it needs no
 		// patience. A KCL 3 leader that has taken it in hand does.
 		stray := r.Owner == v.me && r.CheckpointOwner == ""
 		if !s.isFree && !stray {
-			load[r.Owner] += 0
-			if to := v.bound(r); to != r.Owner {
-				load[to]++
-				continue
-			}
-			load[r.Owner]++
-			if r.speaks() && r.CheckpointOwner == "" && s.looks >= settledIn && !v.rests[r.Key] {
+			if v.movable(r, load) {
 				movable = append(movable, r)
 			}
 			continue
@@ -158,9 +162,32 @@ func makePlan(v view) plan {
 	p.take = append(slices.Clip(given), choose(v, free, min(p.wanted-len(given), max(1, mine)), min(room, max(1, mine)))...)
 	if len(free) == 0 {
 		load[v.me] += mine
-		p.ask = balance(v, movable, load, p.active, min(room, maxAsks)-len(v.asks))
+		p.ask, p.steal = v.divide(balance(v, movable, load, p.active, min(room, maxAsks)-len(v.asks)))
 	}
 	return p
+}
+
+// movable counts a lease where it goes, and reports whether another worker may have it.
+func (v view) movable(r Lease, load map[string]int) bool {
+	load[r.Owner] += 0
+	if to := v.bound(r); to != r.Owner {
+		load[to]++
+		return false
+	}
+	load[r.Owner]++
+	return (r.speaks() || v.others[r.Owner]) && r.CheckpointOwner == "" && v.seen[r.Key].looks >= settledIn && !v.rests[r.Key]
+}
+
+// keep counts a finished lease, and keeps it if it is this worker's. It returns how much that adds to what this worker holds.
+func (p *plan) keep(v view, r Lease, load map[string]int) int {
+	if r.Owner == v.me {
+		p.tend = append(p.tend, r)
+		return 1
+	}
+	if !v.seen[r.Key].isFree {
+		load[r.Owner]++
+	}
+	return 0
 }
 
 // bound returns who will own l when the request for it is granted, which is its owner if there is none.

@@ -300,3 +300,43 @@ func TestWorkersConvergeOnStaleListings(t *testing.T) {
 		}
 	}
 }
+
+// Beside workers of KCL finished leases and those that wait for parents are leases like any other, as they are for those: otherwise both would take the same
+// ones from each other for ever.
+func TestSharesBesideKCLAreCountedAsKCLCounts(t *testing.T) {
+	t.Parallel()
+	rows := []Lease{}
+	for i, owner := range []string{"me", "me", "java", "java", "java", "java"} {
+		r := row(fmt.Sprintf("s%d", i), owner, 1)
+		if owner == "me" {
+			r.Speaks = "me"
+		}
+		rows = append(rows, r)
+	}
+	end := func(key, owner string) Lease {
+		l := row(key, owner, 1)
+		l.Checkpoint.Position = checkpoint.ShardEnd
+		return l
+	}
+	v := viewOf("me", rows, "s0", "s1")
+	for key, s := range v.seen {
+		s.looks = settledIn
+		v.seen[key] = s
+	}
+	v.others = map[string]bool{"java": true}
+	if p := makePlan(v); len(p.steal) != 1 || p.steal[0].Owner != "java" || len(p.ask) != 0 || p.active != 6 {
+		t.Errorf("with 2 of 6: %+v", p)
+	}
+	v.rows = append(v.rows, end("e0", "me"), end("e1", "me"))
+	if p := makePlan(v); len(p.steal) != 0 || len(p.tend) != 2 || len(p.take) != 0 || p.active != 8 {
+		t.Errorf("with 4 of 8, two of them finished: takes %v, keeps %v of %d", keysOf(p.steal), keysOf(p.tend), p.active)
+	}
+	v.rows = append(v.rows[:6], end("e0", "java"), end("e1", ""))
+	if p := makePlan(v); len(p.steal) != 1 || p.steal[0].Ended() || len(p.take) != 0 {
+		t.Errorf("a finished lease is taken: %v %v", keysOf(p.steal), keysOf(p.take))
+	}
+	v.others = nil
+	if p := makePlan(v); len(p.steal) != 0 || len(p.tend) != 0 || p.active != 6 {
+		t.Errorf("without KCL: %+v", p)
+	}
+}

@@ -49,6 +49,7 @@ func (c *Coordinator) Run(ctx context.Context, serve func(ctx context.Context, t
 		defer close(halted)
 		_ = c.shut(ctx) // what it has to say, drained says
 	})
+	r.asks.Go(func() { c.tend(watch) })
 	c.watch(watch, r)
 	err := c.drained()
 	if !disarm() {
@@ -67,7 +68,7 @@ type running struct {
 	io       context.Context // ends when nothing is left to be written
 	serve    func(context.Context, *Tenure) error
 	requests sync.WaitGroup // requests to the table that are on their way
-	asks     sync.WaitGroup // requests to other workers that are open
+	asks     sync.WaitGroup // requests to other workers that are open, and what else ends with the watch
 }
 
 // watch looks at the table, and takes what the plan says, until ctx ends.
@@ -111,6 +112,8 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 		v.held[k.key] = true
 	}
 	c.asked(&v)
+	v.others = seen.others(rows)
+	c.meet(v.others)
 	p := makePlan(v)
 	c.met(*seen, true)
 	scan.Leases, scan.Workers, scan.Expired, scan.Unowned, scan.Wanted = len(rows), p.workers, p.expired, p.unowned, p.wanted
@@ -124,6 +127,10 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 	for _, l := range p.ask {
 		c.ask(watch, l, r)
 	}
+	for _, l := range p.steal {
+		c.steal(ctx, l, r)
+	}
+	c.tended.set(p.tend)
 	return c.pause(p, seen, rows)
 }
 

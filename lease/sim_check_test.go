@@ -3,6 +3,7 @@ package lease
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
@@ -39,11 +40,12 @@ func (w *world) admitted(k *simKeep, s *simShard, upTo checkpoint.Position, done
 	}
 	if number(upTo) > 0 && done == 0 {
 		for _, id := range s.parents {
-			if parent, ok := w.rows[id]; !ok || !parent.Ended() {
+			if parent, ok := w.rows[id]; (!ok || !parent.Ended()) && (len(w.javas) == 0 || !w.byID[id].ended) { // a worker of KCL may delete it, or write over its end
 				w.violated("%s %s: started, and its parent %s is not finished", k.p.owner, k.key, id)
 			}
 		}
 	}
+	w.overlaps(k)
 	if upTo.Compare(k.permitted) > 0 {
 		k.permitted = upTo
 	}
@@ -84,6 +86,9 @@ func (w *world) written(k *simKeep, x *write, expects int64, old, l Lease) {
 	case forGive:
 		w.wroteGift(k, old, l)
 	case forTake:
+		if k.steals && !w.isJava(old.Owner) && old.Owner != who { // its own: a take whose answer was lost
+			w.violated("%s %s: taken without asking from %q", who, k.key, old.Owner)
+		}
 		if l.Speaks != who || l.AskedBy != "" || l.AskedOf != "" || l.CheckpointOwner != "" {
 			w.violated("%s %s: taken as %+v", who, k.key, l)
 		}
@@ -165,6 +170,9 @@ func (w *world) tenureOver(k *simKeep, cancelled bool) {
 		return // a release whose answer was lost may find the next owner: nothing was lost by that
 	}
 	w.count.lost++
+	if k.evicted {
+		return
+	}
 	if w.faults.none() || w.faults.single {
 		w.violated("%s %s: lost for nothing: %v", k.p.owner, k.key, k.m.why)
 	}
@@ -181,6 +189,10 @@ func (w *world) owned() (missing []string) {
 		for _, h := range w.hosts {
 			held = held || h.p != nil && h.p.owner == l.Owner && h.p.keeps[key] != nil
 		}
+		for _, j := range w.javas {
+			before, _ := w.asOf(key, w.now-time.Second)
+			held = held || !j.dead && j.ID == l.Owner && (j.Holds(key, w.now) || before.Owner != l.Owner) // the answer may be on its way
+		}
 		if !held {
 			missing = append(missing, key)
 		}
@@ -191,7 +203,7 @@ func (w *world) owned() (missing []string) {
 // unprocessed reports shards with records that nobody processed.
 func (w *world) unprocessed() (missing []string) {
 	for _, s := range w.shards {
-		if s.processed < s.total || len(s.children) > 0 && !w.rows[s.id].Ended() {
+		if s.processed < s.total || len(s.children) > 0 && !w.rows[s.id].Ended() && !w.deleted[s.id] {
 			missing = append(missing, s.id)
 		}
 	}

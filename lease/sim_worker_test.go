@@ -28,6 +28,8 @@ type proc struct {
 	asks     map[string]bool
 	rests    map[string]time.Duration
 	passing  bool // has nothing left but what was given to it while it stopped
+	tended   tended
+	tends    bool // its renewals of finished leases go on
 }
 
 func (w *world) start(h *host, failover time.Duration) {
@@ -112,10 +114,15 @@ func (p *proc) plan(rows []Lease, returned, interval time.Duration) {
 	for key := range p.keeps {
 		v.held[key] = true
 	}
+	v.others = p.seen.others(rows)
 	pl := makePlan(v)
 	for _, l := range pl.take {
 		p.step(0, func() { p.begin(l) })
 	}
+	for _, l := range pl.steal {
+		p.step(0, func() { p.steal(l) })
+	}
+	p.tend(pl.tend)
 	for _, l := range pl.ask {
 		p.step(0, func() { p.ask(l) })
 	}
@@ -166,7 +173,11 @@ type simKeep struct {
 	stored    checkpoint.Position // highest in the table since the tenure began
 	announced []checkpoint.Checkpoint
 	ending    bool
-	evicted   bool // by an operator
+	evicted   bool          // by an operator, or a worker of KCL
+	steals    bool          // takes from a worker of KCL that lives
+	stolen    time.Duration // by one, on the host's monotonic clock; 0: not
+	stolenOf  int           // the host's halts at that moment
+	unheard   int           // requests without an answer since then
 }
 
 func (k *simKeep) do(f func(now instant) effects) {
@@ -265,6 +276,7 @@ func (k *simKeep) write(x *write) {
 				var e effects
 				switch {
 				case !answered:
+					k.unheard++
 					return k.m.unanswered(now)
 				case r.ok:
 					if e = k.m.answered(now, r.row); first && k.m.phase == held {
@@ -407,10 +419,36 @@ func (u *simUser) gate(parents []string) {
 				return
 			}
 			u.w.count.restored++
-			u.k.p.call("gate "+id, func(bool) reply { u.w.create(u.w.byID[id]); return reply{ok: true} }, func(reply, bool) { next(rest[1:]) })
+			u.k.p.call("gate "+id, func(bool) reply { u.w.rootsFirst(id); return reply{ok: true} }, func(reply, bool) {
+				u.k.p.step(settle, func() { next(rest[1:]) })
+			})
 		})
 	}
 	next(parents)
+}
+
+// spawn makes a child's row, or one that Tenure.Spawn makes before it; then it is to be asked again.
+func (w *world) spawn(id string) (done bool) {
+	if _, ok := w.rows[id]; ok {
+		return true
+	}
+	if slices.ContainsFunc(w.byID[id].parents, w.rootsFirst) {
+		return false
+	}
+	w.create(w.byID[id])
+	return true
+}
+
+func (w *world) rootsFirst(id string) (made bool) {
+	if _, ok := w.rows[id]; ok {
+		return false
+	}
+	if slices.ContainsFunc(w.byID[id].parents, w.rootsFirst) {
+		return true
+	}
+	w.count.rootsFirst++
+	w.create(w.byID[id])
+	return true
 }
 
 func (w *world) create(s *simShard) {
@@ -582,11 +620,14 @@ func (u *simUser) finish() {
 			u.spawn()
 			return
 		}
-		k.p.call("child "+rest[0], func(bool) reply { u.w.create(u.w.byID[rest[0]]); return reply{ok: true} }, func(_ reply, ok bool) {
-			if ok {
+		k.p.call("child "+rest[0], func(bool) reply { return reply{ok: u.w.spawn(rest[0])} }, func(r reply, answered bool) {
+			wait := time.Millisecond
+			if r.ok {
 				rest = rest[1:]
+			} else if answered {
+				wait = settle
 			}
-			k.p.step(time.Millisecond, func() { create(rest) })
+			k.p.step(wait, func() { create(rest) })
 		})
 	}
 	create(u.s.children)

@@ -33,6 +33,9 @@ type world struct {
 	wrong   []string
 	ids     int
 	steps   int
+	javas   []*simJava
+	java    javaCounts
+	deleted map[string]bool // rows that a worker of KCL has cleaned up
 }
 
 // faults says which faults a simulation has. Each seed draws its own set: few kinds at high rates find more than all kinds at once.
@@ -50,7 +53,7 @@ func (f faults) none() bool { return f == faults{} }
 type counts struct {
 	takeOvers, acquired, lost, resolvedDone, resolvedNot, longPauses, doubts, edits, lateApplied, lateRefused int
 	staleTakes, reclaims, gateWaits, restored, ended, crashes, suspends, jumps, acks, uncertain, notDelivered int
-	expiredAtAdmit, abandoned, released, otherPayload, announced                                              int
+	expiredAtAdmit, abandoned, released, otherPayload, announced, rootsFirst                                  int
 	asks, gives, inherits, claims, declines, withdrawals, resumed, passedOn, lateAsks, askerDied, ownerDied   int
 }
 
@@ -81,6 +84,7 @@ func (c *counts) add(o counts) {
 	c.abandoned += o.abandoned
 	c.released += o.released
 	c.otherPayload += o.otherPayload
+	c.rootsFirst += o.rootsFirst
 	c.asks += o.asks
 	c.gives += o.gives
 	c.inherits += o.inherits
@@ -109,6 +113,7 @@ type simShard struct {
 	every    time.Duration // between two records
 	opened   time.Duration
 
+	ended     bool       // it was finished at some time
 	processed int        // every record up to here was processed by some tenure
 	admitted  *simKeep   // the last that was admitted
 	former    []*simKeep // those that others followed
@@ -183,6 +188,9 @@ func (w *world) between(a, b time.Duration) time.Duration {
 // commit changes a row.
 func (w *world) commit(l Lease) {
 	w.rows[l.Key] = l
+	if l.Ended() {
+		w.byID[l.Key].ended = true
+	}
 	w.remember(l.Key, version{w.now, l, true})
 	w.note("commit "+l.Owner, l.Key, l.Counter, int64(number(l.Checkpoint.Position)))
 }
@@ -244,6 +252,7 @@ type host struct {
 	stopped   time.Duration // nothing runs until then
 	cutUntil  time.Duration
 	cutWhat   int
+	halts     int
 	backwards bool // its wall clock may be set back; such a host is never suspended: no clock would tell
 }
 
@@ -274,6 +283,7 @@ func (h *host) halt(d time.Duration, suspend bool) {
 		w.count.longPauses++
 	}
 	h.stopped = end
+	h.halts++
 	w.note("halt", h.name, int64(d), 0)
 	if suspend && !h.suspended {
 		w.count.suspends++

@@ -1,0 +1,65 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kinesiskit/kinesiskit/shard"
+)
+
+// listShards returns a complete listing of the stream's shards, and the service's clock.
+type listShards = func(context.Context) (*shard.Graph, time.Time, error)
+
+// A row is never made before those of the shards that it waits for. We would wait for a parent without a row, and make it; KCL takes a parent without a row
+// for one that is finished and was cleaned up, and starts the child. So does an application of Java that takes over in between.
+
+// settle is the pause between a row and the next that waits for it: KCL reads parents eventually consistent.
+const settle = 3 * time.Second
+
+// otherParents makes the row of a parent of child, which this tenure's shard is one of, if it has none; made says that it made one, and is to be asked again.
+// If there is a row of child already it makes none: the parents may be finished, and their rows cleaned up.
+func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listShards, create func(shard.Shard, time.Time) error) (made bool, err error) {
+	others := slices.DeleteFunc(slices.Clone(child.Parents), func(id string) bool { return id == t.k.key })
+	if len(others) == 0 {
+		return false, nil
+	}
+	if _, err := t.k.c.get(ctx, child.ID); !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	for _, id := range others {
+		_, err := t.k.c.get(ctx, id)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return false, err
+		}
+		g, at, err := list(ctx)
+		if err != nil {
+			return false, err
+		}
+		if made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return create(s, at) }); made || err != nil {
+			return made, err
+		}
+	}
+	return false, nil
+}
+
+// rootsFirst makes one row: that of the shard, or of the first of its ancestors that is listed, has no row, and whose own parents have theirs.
+func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, create func(shard.Shard) error) (made bool, err error) {
+	s, listed := g.Shard(id)
+	if !listed {
+		return false, nil
+	}
+	if _, err := t.k.c.get(ctx, id); !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	for _, parent := range s.Parents {
+		if made, err := t.rootsFirst(ctx, g, parent, create); made || err != nil {
+			return made, err
+		}
+	}
+	return true, create(s)
+}
