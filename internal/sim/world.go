@@ -138,6 +138,9 @@ func (w *world) live() {
 	for deadline := time.Now().Add(heal); time.Now().Before(deadline) && !w.finished(); {
 		time.Sleep(time.Second)
 	}
+	if !w.finished() {
+		w.broken("not everything is handled and owned %v after the last trouble", heal)
+	}
 	w.locked(func() { w.check.Over() })
 	var left []*worker
 	w.do(func() { left, w.full = slices.Clone(w.workers), true })
@@ -175,10 +178,19 @@ func (w *world) broken(format string, args ...any) {
 	w.locked(func() { w.wrong = append(w.wrong, fmt.Sprintf(format, args...)) })
 }
 
-// finished reports whether every copy that the checker knows is handled.
+// finished reports whether every copy that the checker knows is handled, and every shard that is not finished has an owner that lives.
 func (w *world) finished() (all bool) {
-	w.locked(func() { all = w.check.Idle() })
+	w.do(func() {
+		w.locked(func() { all = w.check.Idle() })
+		for _, r := range w.rows {
+			all = all && (r.Checkpoint == checkpoint.ShardEnd || w.lives(r.Owner))
+		}
+	})
 	return all
+}
+
+func (w *world) lives(owner string) bool {
+	return slices.ContainsFunc(w.workers, func(x *worker) bool { return x.c.Health().Worker == owner })
 }
 
 // join starts a process that consumes.
