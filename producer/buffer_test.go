@@ -27,7 +27,11 @@ func TestARecordThatCannotBeStoredIsRefused(t *testing.T) {
 		"key of 257 wide":       {producer.Record{PartitionKey: strings.Repeat("日", 257)}, "PartitionKey"},
 		"key not UTF-8":         {producer.Record{PartitionKey: "\xff"}, "PartitionKey"},
 		"record of 1 MiB":       {producer.Record{PartitionKey: "k", Data: make([]byte, 1<<20-1)}, ""},
-		"record over 1 MiB":     {producer.Record{PartitionKey: "k", Data: make([]byte, 1<<20)}, "Data"},
+		"record over 10 MiB":    {producer.Record{PartitionKey: "k", Data: make([]byte, 10<<20)}, "Data"},
+		"stream without a name": {producer.Record{PartitionKey: "k", Stream: "arn:aws:kinesis:us-east-1:000000000000:stream/"}, "Stream"},
+		"ARN of something else": {producer.Record{PartitionKey: "k", Stream: "arn:aws:sqs:us-east-1:000000000000:orders"}, "Stream"},
+		"stream's name odd":     {producer.Record{PartitionKey: "k", Stream: "two words"}, "Stream"},
+		"stream's name long":    {producer.Record{PartitionKey: "k", Stream: strings.Repeat("s", 129)}, "Stream"},
 		"hash key":              {producer.Record{PartitionKey: "k", ExplicitHashKey: "0"}, ""},
 		"greatest hash key":     {producer.Record{PartitionKey: "k", ExplicitHashKey: "340282366920938463463374607431768211455"}, ""},
 		"hash key too great":    {producer.Record{PartitionKey: "k", ExplicitHashKey: "340282366920938463463374607431768211456"}, "ExplicitHashKey"},
@@ -63,7 +67,7 @@ func TestARecordThatCannotBeStoredIsRefused(t *testing.T) {
 func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	for field, cfg := range map[string]producer.Config{
-		"Stream":         {},
+		"Stream":         {Stream: "two words"},
 		"AggregateBytes": {Stream: "s", AggregateBytes: 1<<20 + 1},
 		"BatchRecords":   {Stream: "s", BatchRecords: 501},
 		"BatchBytes":     {Stream: "s", BatchBytes: 10<<20 + 1},

@@ -18,17 +18,18 @@ type callbacks struct {
 }
 
 type told struct {
+	stream  *stream
 	outcome *send.Outcome
 	at      time.Time
 	count   tally
 }
 
-// settle tells the program about an outcome of now. The space in the buffer is free before, so that a callback that puts records does not wait for
+// settle tells the program about an outcome of s of now. The space in the buffer is free before, so that a callback that puts records does not wait for
 // itself.
-func (p *Producer) settle(o *send.Outcome, now time.Time) {
-	var s *stored
+func (p *Producer) settle(s *stream, o *send.Outcome, now time.Time) {
+	var place *stored
 	if o.Err == nil {
-		s = &stored{shard: o.Shard, sequence: o.Sequence, aggregated: o.Aggregated}
+		place = &stored{shard: o.Shard, sequence: o.Sequence, aggregated: o.Aggregated}
 	}
 	calls := p.settled || o.Err != nil && p.onFailure != nil
 	count := tally{}
@@ -39,16 +40,16 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 		if o.Aggregated {
 			sub = i
 		}
-		f.decide(o, s, sub)
+		f.decide(o, place, sub)
 		calls = calls || f.done != nil
 	}
-	p.inbox.decided(&count)
+	p.inbox.decided(&s.share, &count)
 	if o.Err != nil && p.onFailure == nil {
-		p.failures.add(p.log, len(o.Items), o.Err, now)
+		s.failures.add(s.log, len(o.Items), o.Err, now)
 	}
 	if !calls {
 		if o.Ruptures {
-			p.inbox.tell(o.Items)
+			p.inbox.tell(s, o.Items)
 		}
 		for _, it := range o.Items {
 			it.Owner.(*Future).publish()
@@ -58,7 +59,7 @@ func (p *Producer) settle(o *send.Outcome, now time.Time) {
 	}
 	c := &p.callbacks
 	c.mu.Lock()
-	c.queue = append(c.queue, told{o, now, count})
+	c.queue = append(c.queue, told{s, o, now, count})
 	start := !c.running
 	c.running = true
 	c.mu.Unlock()
@@ -82,7 +83,7 @@ func (p *Producer) call() {
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
 		if next.outcome.Ruptures {
-			p.inbox.tell(next.outcome.Items)
+			p.inbox.tell(next.stream, next.outcome.Items)
 		}
 		for _, it := range next.outcome.Items {
 			p.tell(it.Owner.(*Future), next.at)
@@ -107,7 +108,7 @@ func (p *Producer) tell(f *Future, at time.Time) {
 	}
 }
 
-// failureLog counts the records that were not stored and logs them, at most once a second. It belongs to the engine's goroutine.
+// failureLog counts the records of a stream that were not stored and logs them, at most once a second. It belongs to the engine's goroutine.
 type failureLog struct {
 	records int
 	last    time.Time

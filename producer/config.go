@@ -16,7 +16,9 @@ const (
 // Config is what a Producer does. Zero means the default; a negative value means "none" where the field says so, and is an error elsewhere. The
 // defaults are those of the Kinesis Producer Library (KPL) unless another reason is given.
 type Config struct {
-	// Stream is the name of the stream, or its ARN. Required.
+	// Stream is the stream of records that name none, by name or ARN. A producer of several streams divides the buffer among those that records were put to:
+	// half of it in equal parts that belong to one stream each, the other half to whoever comes first. With Stream set, it counts on others only when it has
+	// seen one, so that one that writes to a single stream has all of the buffer. Default: none; each record names its stream.
 	Stream string
 
 	// Linger is how long a record may wait for company before it is sent. Default: 100 ms (KPL recordMaxBufferedTime). Negative: none.
@@ -34,7 +36,8 @@ type Config struct {
 	// collectionMaxSize); maximum: 10 MiB (the service's limit).
 	BatchBytes int
 
-	// InFlight is how many requests may be under way at once. Default: 24 (KPL maxConnections). With 1 the records of a
+	// InFlight is how many requests to one stream may be under way at once. Default: 24 (KPL maxConnections, which is for all streams: here one that does
+	// not answer cannot take the connections of the others). With 1 the records of a
 	// key keep their order too, as with Ordered and OrderedGaps, but all shards wait for the slowest.
 	InFlight int
 
@@ -86,10 +89,12 @@ func (c Config) Validate() error {
 			errs = append(errs, &InvalidError{field, fmt.Sprintf("is %d, it must be from %d to %d", value, least, most)})
 		}
 	}
-	if c.Stream == "" {
-		errs = append(errs, &InvalidError{"Stream", "is empty"})
+	if c.Stream != "" {
+		if err := checkStream(c.Stream); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	between("AggregateBytes", int64(c.AggregateBytes), math.MinInt64, defaultMaxRecord)
+	between("AggregateBytes", int64(c.AggregateBytes), math.MinInt64, leastMaxRecord)
 	between("BatchRecords", int64(c.BatchRecords), 1, maxBatchRecords)
 	between("BatchBytes", int64(c.BatchBytes), 1, maxBatchBytes)
 	between("InFlight", int64(c.InFlight), 1, math.MaxInt32)

@@ -2,6 +2,7 @@ package producer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -183,36 +184,57 @@ func TestLanesThatAreDueSoonShareARequest(t *testing.T) {
 	})
 }
 
-func TestTheStreamsMaximumRecordSizeIsLearned(t *testing.T) {
-	bubble(t, 0, producer.Config{}, func(w *world) {
-		if _, err := w.k.CreateStream(context.Background(), &kinesis.CreateStreamInput{
-			StreamName: aws.String(stream), ShardCount: aws.Int32(1), MaxRecordSizeInKiB: aws.Int32(2048),
-		}); err != nil {
-			w.Fatal(err)
-		}
-		big := producer.Record{PartitionKey: "k", Data: make([]byte, 2<<20-1)}
-		if _, err := w.p.Put(context.Background(), big); err == nil {
-			w.Error("more than 1 MiB accepted although nothing is known of the stream")
-		}
-		w.ready()
-		synctest.Wait()
-		f, err := w.p.Put(context.Background(), big)
-		if err != nil {
-			w.Fatal(err)
-		}
-		w.stored(f)
-		big.Data = append(big.Data, 0)
-		if _, err := w.p.Put(context.Background(), big); err == nil {
-			w.Error("more than the stream takes was accepted")
-		}
-	})
+// A record of 10 MiB is what Kinesis knows as the largest; a stream takes what it is set to.
+func TestTheStreamsMaximumRecordSizeIsHonoured(t *testing.T) {
+	for kib, least := range map[int32]int{0: 1 << 20, 2048: 2 << 20, 10240: 10 << 20} {
+		t.Run(fmt.Sprint(kib), func(t *testing.T) {
+			bubble(t, 0, producer.Config{}, func(w *world) {
+				in := &kinesis.CreateStreamInput{StreamName: aws.String(stream), ShardCount: aws.Int32(1)}
+				if kib > 0 {
+					in.MaxRecordSizeInKiB = aws.Int32(kib)
+				}
+				if _, err := w.k.CreateStream(context.Background(), in); err != nil {
+					w.Fatal(err)
+				}
+				// The size counts the key: three bytes here. Before the stream is described, the service judges.
+				most := producer.Record{PartitionKey: "key", Data: make([]byte, least-3)}
+				over := producer.Record{PartitionKey: "key", Data: make([]byte, least-2)}
+				first, err := w.p.Put(context.Background(), most)
+				if err != nil {
+					w.Fatal(err)
+				}
+				if f, err := w.p.Put(context.Background(), over); err == nil {
+					if e := w.failed(f); e.MayExist {
+						w.Errorf("too large, but %+v", e)
+					}
+				} else if least < 10<<20 {
+					w.Error(err)
+				}
+				neighbour := w.put("small", "small")
+				w.stored(first)
+				w.stored(neighbour)
+				var invalid *producer.InvalidError
+				if _, err := w.p.Put(context.Background(), over); !errors.As(err, &invalid) || invalid.Field != "Data" {
+					w.Errorf("more than the stream takes: %v", err)
+				}
+				f, err := w.p.Put(context.Background(), most)
+				if err != nil {
+					w.Fatal(err)
+				}
+				w.stored(f)
+			})
+		})
+	}
 }
 
 func TestAStreamThatMayNotBeDescribedCanBeWritten(t *testing.T) {
 	bubble(t, 1, producer.Config{}, func(w *world) {
 		w.s.On("DescribeStreamSummary", kinesistest.Exception("AccessDeniedException", "no"))
-		w.ready()
-		if err := w.p.Health().Err; err != nil {
+		w.put("a", "1")
+		if r := w.stored(w.put("b", "2")); !r.Aggregated {
+			w.Error("not aggregated as ever")
+		}
+		if err := w.p.Health().Streams[0].Err; err != nil {
 			w.Error(err)
 		}
 	})
@@ -236,7 +258,7 @@ func TestAStreamCanBeNamedByItsARN(t *testing.T) {
 func TestManyShardsAreListedPageByPage(t *testing.T) {
 	bubble(t, 2500, producer.Config{}, func(w *world) {
 		w.ready()
-		if n := w.p.Health().Shards; n != 2500 {
+		if n := w.p.Health().Streams[0].Shards; n != 2500 {
 			w.Errorf("%d shards", n)
 		}
 		if n := w.s.Calls("ListShards"); n != 3 {

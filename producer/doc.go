@@ -1,4 +1,4 @@
-// Package producer writes records to a Kinesis data stream: many records a second, in few requests, each of them stored or reported.
+// Package producer writes records to Kinesis data streams: many records a second, in few requests, each of them stored or reported.
 //
 //	p, err := producer.New(producer.Config{Stream: "orders"}, kinesis.NewFromConfig(cfg))
 //	...
@@ -40,6 +40,20 @@
 // of them are sent again, each to its own shard (Hooks.Resent, Result.MayRepeat). If the shard is not known yet, the shards are listed until it is, and until
 // then the records are neither stored nor failed. A record that goes alone is right on any shard.
 //
+// # Streams that distribute records by themselves
+//
+// An on-demand stream can be set to distribute records over its shards as it likes (record distribution strategy AUTO). Keys mean nothing there, and readers
+// take no aggregates. The producer asks how a stream does it before the first record is sent, every five minutes, and when three records were stored on
+// unexpected shards. An AUTO stream gets records alone, without explicit hash keys, and so does one of which that is not known yet; one that may not be described
+// (kinesis:DescribeStreamSummary) gets aggregates. There is no order on an AUTO stream, also with Config.Ordered.
+//
+// # Several streams
+//
+// A record goes to the stream that it names, by name or ARN, which may be another account's if its policy allows that; one that names none goes to
+// Config.Stream. Each stream has its own map, lanes, requests, delays and limits; they share the buffer, of which each has a part that the others cannot take
+// (see Config.Stream), and the goroutine of the callbacks. So a stream that is away, or slow, fills its part and holds up nobody else. What a producer knows of a
+// stream it knows until Close: streams are for writing to often, not for trying out names.
+//
 // # Delivery and order
 //
 // An accepted record is stored at least once, or its *RecordError says whether it may exist. It is stored more than once only if its result says MayRepeat.
@@ -75,8 +89,9 @@
 //
 // Config.BufferBytes and BufferRecords bound what is accepted and has no verdict. New does no I/O and starts nothing; the producer's goroutines start with the
 // first record and end in Close: one that decides, one for each request under way, and one for callbacks while there are any. Delays have chance in them;
-// WithSeed makes them repeatable. The identity needs kinesis:PutRecords and kinesis:ListShards; with kinesis:DescribeStreamSummary the producer learns that a
-// stream takes records of more than 1 MiB.
+// WithSeed makes them repeatable. The identity needs kinesis:PutRecords and kinesis:ListShards; with kinesis:DescribeStreamSummary the producer learns how
+// large the stream's records may be (1 MiB, unless it is set to take up to 10 MiB) and how it distributes them. While the first is not known, a record of up to
+// 10 MiB is accepted, and fails if the service refuses it.
 //
 // Retries of the SDK are switched off for the producer's calls: its own know which records failed.
 package producer

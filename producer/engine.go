@@ -6,40 +6,31 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/kinesiskit/kinesiskit/producer/internal/route"
 	"github.com/kinesiskit/kinesiskit/producer/internal/send"
 )
 
-// engine is what the producer's one goroutine of that name works on. It takes whatever is in the inbox, in a fixed order, lets the core decide, and
-// carries the decisions out. mu is held while the core computes, never while anything else happens; the lock exists for Health alone.
+// engine is what the producer's one goroutine of that name works on. It takes whatever is in the inbox, in a fixed order, lets each stream's core decide,
+// and carries the decisions out. mu is held while the cores compute, never while anything else happens; the lock exists for Health alone.
 type engine struct {
-	mu       sync.Mutex
-	core     *send.Core
-	schedule *route.Schedule
-
-	listingErr   error
-	listingGone  time.Time // since when the stream is reported missing by ListShards
-	stopped      bool
-	abandonAt    time.Time // after a hard stop: when requests are waited for no longer
-	reportedDown bool
+	mu        sync.Mutex
+	stopped   bool
+	abandonAt time.Time // after a hard stop: when requests are waited for no longer
 }
 
-func (e *engine) trouble() error {
-	if e.listingErr != nil {
-		return e.listingErr
-	}
-	return e.core.Trouble()
-}
-
-// effects are what the core has decided.
+// effects are what was decided.
 type effects struct {
+	streams []streamEffects
+	wake    time.Time // zero: nothing to do before something happens
+}
+
+type streamEffects struct {
 	send.Step
-	requests []*send.Request
-	listings []ShardMapEvent
-	list     bool
-	full     bool
-	wake     time.Time // zero: nothing to do before something happens
-	trouble  error
+	stream     *stream
+	requests   []*send.Request
+	listings   []ShardMapEvent
+	list, full bool
+	describe   bool
+	trouble    error
 }
 
 // wakeAt makes the engine look again at t.
@@ -75,81 +66,143 @@ func (p *Producer) run() {
 	}
 	p.cancel()
 	p.tasks.Wait()
-	p.failures.flush(p.log)
+	for _, s := range p.streams.all() {
+		s.failures.flush(s.log)
+	}
 }
 
-// advance feeds the core with what came in.
+// advance feeds the cores with what came in.
 func (p *Producer) advance(in delivery, now time.Time) *effects {
 	e := &p.engine
-	x := &effects{}
+	streams := p.streams.all() // those of everything that came in are among them: they were there before it
+	x := &effects{streams: make([]streamEffects, len(streams))}
+	p.inbox.waiting(streams)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if in.hard && !e.stopped {
+	stop := in.hard && !e.stopped
+	if stop {
 		e.stopped = true
 		e.abandonAt = now.Add(stopGrace)
-		e.core.Stop(&x.Step)
 	}
-	for _, l := range in.listings {
-		x.listings = append(x.listings, p.listed(l, now, &x.Step))
+	if e.stopped && now.Before(e.abandonAt) {
+		x.wakeAt(e.abandonAt)
 	}
-	for _, t := range in.told {
-		e.core.Told(t.items, t.seq)
-	}
-	for _, a := range in.answers {
-		e.core.Answer(a.request, a.reply, now, &x.Step)
-	}
-	e.core.Flush(in.flushTo)
-	e.core.Add(in.items, &x.Step)
+	divide(in.items, streams)
 	x.wakeAt(in.itemsAt)
-	x.wakeAt(e.core.Expire(now, &x.Step))
-	if e.stopped {
-		if now.Before(e.abandonAt) {
-			x.wakeAt(e.abandonAt)
-		} else {
-			e.core.Abandon(&x.Step)
+	for i, s := range streams {
+		sx := &x.streams[i]
+		sx.stream = s
+		if stop {
+			s.core.Stop(&sx.Step)
 		}
-	}
-	for {
-		r, wake := e.core.Next(now)
-		if r == nil {
-			x.wakeAt(wake)
-			break
+		p.feed(s, in, now, sx)
+		x.wakeAt(s.core.Expire(now, &sx.Step))
+		if e.stopped && !now.Before(e.abandonAt) {
+			s.core.Abandon(&sx.Step)
 		}
-		x.requests = append(x.requests, r)
+		for {
+			r, wake := s.core.Next(now)
+			if r == nil {
+				x.wakeAt(wake)
+				break
+			}
+			sx.requests = append(sx.requests, r)
+		}
+		x.wakeAt(p.plan(s, now, sx))
+		sx.trouble = s.trouble()
 	}
-	p.plan(in, now, x)
-	x.trouble = e.trouble()
 	return x
 }
 
-// plan decides whether the shards are to be listed. While nothing is to be sent they are not, unless the map is known to be old: the next record finds out.
-func (p *Producer) plan(in delivery, now time.Time, x *effects) {
-	e := &p.engine
-	if x.Refresh || x.Full {
-		e.schedule.Want(x.Full)
-	}
-	if in.outstanding == 0 && !e.schedule.Surprised() || e.stopped {
+// divide gives items to their streams, in their order.
+func divide(items []*send.Item, streams []*stream) {
+	if len(streams) == 1 {
+		streams[0].batch = items
 		return
 	}
-	x.list, x.full = e.schedule.Start(now)
-	x.wakeAt(e.schedule.Wake())
+	for _, it := range items {
+		s := it.Owner.(*Future).stream
+		s.batch = append(s.batch, it)
+	}
+}
+
+// feed gives a stream's core what came in for it.
+func (p *Producer) feed(s *stream, in delivery, now time.Time, x *streamEffects) {
+	for _, d := range in.descriptions {
+		if d.stream == s {
+			s.described(d, now)
+		}
+	}
+	for _, l := range in.listings {
+		if l.stream == s {
+			x.listings = append(x.listings, s.listed(l, now, &x.Step))
+		}
+	}
+	for _, t := range in.told {
+		if t.stream == s {
+			s.core.Told(t.items, t.seq)
+		}
+	}
+	for _, a := range in.answers {
+		if a.stream == s {
+			s.recent.add(now, len(a.request.Entries), a.throttled)
+			s.core.Answer(a.request, a.reply, now, &x.Step)
+		}
+	}
+	s.core.Flush(in.flushTo)
+	s.core.Add(s.batch, &x.Step)
+	s.batch = nil // it may be the inbox's memory
+}
+
+// plan decides whether the stream is to be described and its shards are to be listed, and says when to decide again. While nothing is to be sent
+// neither is done, unless the map is known to be old: the next record finds out.
+func (p *Producer) plan(s *stream, now time.Time, x *streamEffects) (wake time.Time) {
+	if x.Refresh || x.Full {
+		s.schedule.Want(x.Full)
+	}
+	for range x.Unexpected {
+		s.watch.Unexpected()
+	}
+	if s.waiting == 0 && !s.schedule.Surprised() || p.engine.stopped {
+		return time.Time{}
+	}
+	x.describe = s.watch.Start(now)
+	wake = s.watch.Wake()
+	// The stream is described before its shards are listed for the first time: until there is a map nothing is sent, and then it is known how.
+	if s.watch.Tried() {
+		x.list, x.full = s.schedule.Start(now)
+		if at := s.schedule.Wake(); wake.IsZero() || !at.IsZero() && at.Before(wake) {
+			wake = at
+		}
+	}
+	return wake
 }
 
 // carryOut does what was decided at now, without the lock.
 func (p *Producer) carryOut(x *effects, now time.Time) {
+	for i := range x.streams {
+		p.carryOutStream(&x.streams[i], now)
+	}
+}
+
+func (p *Producer) carryOutStream(x *streamEffects, now time.Time) {
+	s := x.stream
 	for _, r := range x.requests {
-		p.tasks.Go(func() { p.perform(r) })
+		p.tasks.Go(func() { p.perform(s, r) })
+	}
+	if x.describe {
+		p.tasks.Go(func() { p.describe(s) })
 	}
 	if x.list {
-		p.tasks.Go(func() { p.list(x.full) })
+		p.tasks.Go(func() { p.list(s, x.full) })
 	}
 	for i := range x.Outcomes {
-		p.settle(&x.Outcomes[i], now)
+		p.settle(s, &x.Outcomes[i], now)
 	}
 	for _, h := range p.hooks {
 		for _, r := range x.Resent {
 			if h.Resent != nil {
-				h.Resent(ResentEvent{Stream: p.cfg.Stream, Expected: r.Expected, Actual: r.Actual, Records: r.Records})
+				h.Resent(ResentEvent{Stream: s.name, Expected: r.Expected, Actual: r.Actual, Records: r.Records})
 			}
 		}
 		for _, l := range x.listings {
@@ -158,12 +211,12 @@ func (p *Producer) carryOut(x *effects, now time.Time) {
 			}
 		}
 	}
-	if down := x.trouble != nil; down != p.engine.reportedDown {
-		p.engine.reportedDown = down
+	if down := x.trouble != nil; down != s.reportedDown {
+		s.reportedDown = down
 		if down {
-			p.log.Warn("sending fails", zap.Error(x.trouble))
+			s.log.Warn("sending fails", zap.Error(x.trouble))
 		} else {
-			p.log.Info("sending works again")
+			s.log.Info("sending works again")
 		}
 	}
 }

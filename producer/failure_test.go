@@ -104,7 +104,7 @@ func TestAnOutageIsWaitedOutWithoutAStorm(t *testing.T) {
 			l.put(fmt.Sprint(i))
 		}
 		time.Sleep(5 * time.Minute)
-		if err := w.p.Health().Err; err == nil {
+		if err := w.p.Health().Streams[0].Err; err == nil {
 			w.Error("Health does not say that nothing can be sent")
 		}
 		time.Sleep(5*time.Minute + 10*time.Second)
@@ -114,7 +114,7 @@ func TestAnOutageIsWaitedOutWithoutAStorm(t *testing.T) {
 			w.Errorf("%d requests in ten minutes of an outage", n)
 		}
 		h := w.p.Health()
-		if h.Err != nil || h.BufferedRecords != 0 || h.BufferedBytes != 0 || !h.OldestRecord.IsZero() {
+		if h.Streams[0].Err != nil || h.BufferedRecords != 0 || h.BufferedBytes != 0 || !h.OldestRecord.IsZero() {
 			w.Errorf("health afterwards: %+v", h)
 		}
 	})
@@ -172,7 +172,7 @@ func TestAPermanentErrorIsReportedAtOnceWithItsAttempts(t *testing.T) {
 				if e.MayExist || e.Record.PartitionKey != "key" || string(e.Record.Data) != "data" {
 					w.Errorf("error %+v", e)
 				}
-				if err := w.p.Health().Err; err == nil {
+				if err := w.p.Health().Streams[0].Err; err == nil {
 					w.Error("Health is fine")
 				}
 			})
@@ -194,10 +194,10 @@ func TestAMissingPermissionToListIsKnownWithinASecond(t *testing.T) {
 				w.Errorf("took %v", took)
 			}
 		}
-		if w.p.Health().Err == nil {
+		if w.p.Health().Streams[0].Err == nil {
 			w.Error("Health is fine")
 		}
-		if n := w.s.Calls("DescribeStreamSummary"); n != 0 {
+		if n := w.s.Calls("DescribeStreamSummary"); n != 1 {
 			w.Errorf("%d calls to describe a stream that cannot be written", n)
 		}
 		rule.Remove()
@@ -266,7 +266,7 @@ func TestWithoutAMapRecordsWaitAndAreNotSentBlindly(t *testing.T) {
 		if n := w.s.Calls("PutRecords"); n != 0 {
 			w.Errorf("%d requests without a map", n)
 		}
-		if h := w.p.Health(); h.BufferedRecords != 500 || h.Err == nil || h.Shards != 0 || time.Since(h.OldestRecord) != 59*time.Second {
+		if h := w.p.Health(); h.BufferedRecords != 500 || h.Streams[0].Err == nil || h.Streams[0].Shards != 0 || time.Since(h.OldestRecord) != 59*time.Second {
 			w.Errorf("health %+v", h)
 		}
 		if n := w.s.Calls("ListShards"); n > 10 {

@@ -9,6 +9,7 @@ import (
 
 // Result is where a record was stored.
 type Result struct {
+	Stream     string // as its records name it: name or ARN
 	Shard      string
 	Sequence   string // of the Kinesis record; the records of an aggregate share it
 	Sub        int    // place in the aggregate, 0 for a record that went alone
@@ -23,9 +24,10 @@ type Result struct {
 // Future is the fate of one accepted record. Safe for concurrent use. Whoever keeps one keeps the keys of its record, and the data if they are few (256
 // bytes).
 type Future struct {
-	item  send.Item
-	epoch uint64 // see inbox
-	done  func(Result, error)
+	item   send.Item
+	stream *stream
+	epoch  uint64 // see inbox
+	done   func(Result, error)
 
 	// gate is nil until somebody waits, and open once the fate is known. What follows is written before it opens.
 	gate    atomic.Pointer[gate]
@@ -118,10 +120,10 @@ func (f *Future) Result(ctx context.Context) (Result, error) {
 // result is for a future that is settled.
 func (f *Future) result() (Result, error) {
 	if f.err != nil {
-		return Result{Attempts: int(f.tries), MayRepeat: f.repeat}, f.err
+		return Result{Stream: f.stream.name, Attempts: int(f.tries), MayRepeat: f.repeat}, f.err
 	}
 	return Result{
-		Shard: f.outcome.shard, Sequence: f.outcome.sequence, Aggregated: f.outcome.aggregated,
+		Stream: f.stream.name, Shard: f.outcome.shard, Sequence: f.outcome.sequence, Aggregated: f.outcome.aggregated,
 		Sub: int(f.sub), Attempts: int(f.tries), MayRepeat: f.repeat,
 	}, nil
 }
@@ -137,7 +139,7 @@ func (f *Future) decide(o *send.Outcome, s *stored, sub int) {
 		return
 	}
 	f.err = &RecordError{
-		Record:   Record{PartitionKey: f.item.Key, ExplicitHashKey: f.item.Explicit, Data: f.item.Data},
+		Record:   Record{Stream: f.stream.name, PartitionKey: f.item.Key, ExplicitHashKey: f.item.Explicit, Data: f.item.Data},
 		Attempts: public(attempts, &f.item),
 		MayExist: f.repeat,
 		Err:      o.Err,

@@ -1,7 +1,6 @@
 package producer
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -27,14 +26,11 @@ const (
 type inbox struct {
 	wake chan struct{} // holds one signal; sent to by any, received by the engine
 
-	mu         sync.Mutex
-	maxBytes   int64
-	maxRecords int
-
-	// Accepted and without a verdict, or granted to somebody who waits for it.
-	bytes   int64
-	records int
-	waiters []*waiter // first come, first served
+	mu      sync.Mutex
+	budget  budget
+	waiters []*waiter // first come, first served, but see grant
+	lines   int       // streams that somebody waits for
+	grants  uint64    // rounds of grant
 
 	seq       uint64    // of the latest accepted record
 	stamp     time.Time // when, or a little before
@@ -42,9 +38,10 @@ type inbox struct {
 	itemBytes int64
 	spare     []*send.Item // the previous items' memory
 
-	answers  []answer
-	listings []listing
-	told     []toldUpTo
+	answers      []answer
+	listings     []listing
+	descriptions []description
+	told         []toldUpTo
 
 	started, closed, hard bool
 	flushTo               uint64
@@ -58,6 +55,7 @@ type inbox struct {
 }
 
 type waiter struct {
+	share   *share
 	size    int64
 	granted bool
 	ready   chan struct{} // closed when granted, or when the producer is closed
@@ -68,8 +66,16 @@ type flush struct {
 	done  chan struct{}
 }
 
-func newInbox(maxBytes int64, maxRecords int) *inbox {
-	return &inbox{wake: make(chan struct{}, 1), maxBytes: maxBytes, maxRecords: maxRecords, pending: make([]int, 1)}
+// newInbox: least is how many streams are expected at least.
+func newInbox(maxBytes int64, maxRecords, least int) *inbox {
+	return &inbox{wake: make(chan struct{}, 1), budget: budget{limit: amount{maxBytes, maxRecords}, least: least}, pending: make([]int, 1)}
+}
+
+// join makes room for a stream.
+func (b *inbox) join(s *share) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.budget.join(s)
 }
 
 // signal makes the engine look.
@@ -80,18 +86,18 @@ func (b *inbox) signal() {
 	}
 }
 
-// put accepts f if there is space and nobody waits for some. start: this is the first record.
+// put accepts f if there is space and nobody waits for it. start: this is the first record.
 func (b *inbox) put(f *Future) (start bool, err error) {
 	b.mu.Lock()
 	switch {
 	case b.closed:
 		b.mu.Unlock()
 		return false, ErrClosed
-	case len(b.waiters) > 0 || !b.fits(int64(f.size)):
+	case !b.free(&f.stream.share, int64(f.size)):
 		b.mu.Unlock()
 		return false, ErrFull
 	}
-	b.reserve(int64(f.size))
+	b.budget.take(&f.stream.share, amount{int64(f.size), 1})
 	start, signal := b.accept(f)
 	b.mu.Unlock()
 	if signal {
@@ -100,11 +106,10 @@ func (b *inbox) put(f *Future) (start bool, err error) {
 	return start, nil
 }
 
-func (b *inbox) fits(size int64) bool { return b.records < b.maxRecords && b.bytes+size <= b.maxBytes }
-
-func (b *inbox) reserve(size int64) {
-	b.bytes += size
-	b.records++
+// free reports whether there is space that nobody waits for: those who wait for the same stream come first, and what is for all streams belongs to whoever
+// waits for any.
+func (b *inbox) free(s *share, size int64) bool {
+	return s.waiting == 0 && b.budget.fits(s, size, len(b.waiters) == 0)
 }
 
 // accept takes f, whose space is reserved. The engine is signalled for the first of the items, to plan when it takes them, and when there are many.
@@ -127,53 +132,11 @@ func (b *inbox) accept(f *Future) (start, signal bool) {
 
 func (b *inbox) urgent() bool { return len(b.items) >= urgentRecords || b.itemBytes >= urgentBytes }
 
-// wait waits for space for size bytes. The caller then has it: it accepts or gives back.
-func (b *inbox) wait(ctx context.Context, size int64) error {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return ErrClosed
-	}
-	if len(b.waiters) == 0 && b.fits(size) {
-		b.reserve(size)
-		b.mu.Unlock()
-		return nil
-	}
-	w := &waiter{size: size, ready: make(chan struct{})}
-	b.waiters = append(b.waiters, w)
-	b.mu.Unlock()
-
-	select {
-	case <-w.ready:
-	case <-ctx.Done():
-	}
-	// Both may have happened: ctx decides, so that the outcome does not depend on which one the select saw.
-	err := ctx.Err()
-	b.mu.Lock()
-	if err == nil && w.granted {
-		b.mu.Unlock()
-		return nil
-	}
-	var ready []*waiter
-	if w.granted {
-		ready = b.free(w.size, 1)
-	} else if i := slices.Index(b.waiters, w); i >= 0 {
-		b.waiters = slices.Delete(b.waiters, i, i+1)
-		ready = b.grant() // it may have been too large for space that the next one can use
-	}
-	b.mu.Unlock()
-	release(ready)
-	if err == nil {
-		err = ErrClosed
-	}
-	return err
-}
-
 // acceptGranted accepts f, whose space wait has granted.
 func (b *inbox) acceptGranted(f *Future) (start bool, err error) {
 	b.mu.Lock()
 	if b.closed {
-		ready := b.free(int64(f.size), 1)
+		ready := b.giveBack(&f.stream.share, amount{int64(f.size), 1})
 		b.mu.Unlock()
 		release(ready)
 		return false, ErrClosed
@@ -184,33 +147,6 @@ func (b *inbox) acceptGranted(f *Future) (start bool, err error) {
 		b.signal()
 	}
 	return start, nil
-}
-
-// free gives space back and returns the waiters that get it, to be released without the lock.
-func (b *inbox) free(bytes int64, records int) []*waiter {
-	b.bytes -= bytes
-	b.records -= records
-	return b.grant()
-}
-
-func (b *inbox) grant() (ready []*waiter) {
-	if b.closed {
-		return nil
-	}
-	for len(b.waiters) > 0 && b.fits(b.waiters[0].size) {
-		w := b.waiters[0]
-		b.waiters = b.waiters[1:]
-		b.reserve(w.size)
-		w.granted = true
-		ready = append(ready, w)
-	}
-	return ready
-}
-
-func release(waiters []*waiter) {
-	for _, w := range waiters {
-		close(w.ready)
-	}
 }
 
 // tally sums up records that share a verdict.
@@ -235,10 +171,10 @@ func (t *tally) add(f *Future) {
 	t.epochs = append(t.epochs, epochCount{f.epoch, 1})
 }
 
-// decided gives back the space of records that have a verdict.
-func (b *inbox) decided(t *tally) {
+// decided gives back the space of records of s that have a verdict.
+func (b *inbox) decided(s *share, t *tally) {
 	b.mu.Lock()
-	ready := b.free(t.bytes, t.records)
+	ready := b.giveBack(s, amount{t.bytes, t.records})
 	b.mu.Unlock()
 	release(ready)
 }
@@ -297,7 +233,7 @@ func (b *inbox) close(hard bool) (started bool) {
 	b.hard = b.hard || hard
 	b.flushTo = b.seq
 	waiters := b.waiters
-	b.waiters = nil
+	b.waiters, b.lines = nil, 0
 	started = b.started
 	b.mu.Unlock()
 	release(waiters)
@@ -307,15 +243,16 @@ func (b *inbox) close(hard bool) (started bool) {
 
 // toldUpTo are records that have failed, and the latest record that was accepted before the program was told so.
 type toldUpTo struct {
-	items []*send.Item
-	seq   uint64
+	stream *stream
+	items  []*send.Item
+	seq    uint64
 }
 
 // tell notes that the program is being told that items have failed. What is accepted under a later lock was put by a program that could know, and the
 // engine gets the note no later than that record.
-func (b *inbox) tell(items []*send.Item) {
+func (b *inbox) tell(s *stream, items []*send.Item) {
 	b.mu.Lock()
-	b.told = append(b.told, toldUpTo{items, b.seq})
+	b.told = append(b.told, toldUpTo{s, items, b.seq})
 	b.mu.Unlock()
 }
 
@@ -325,6 +262,7 @@ type delivery struct {
 	itemsAt      time.Time // when the items that were left have to be taken; zero: none are left
 	answers      []answer
 	listings     []listing
+	descriptions []description
 	told         []toldUpTo
 	flushTo      uint64
 	closed, hard bool
@@ -336,9 +274,10 @@ func (b *inbox) take(now time.Time, patience time.Duration) delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := delivery{
-		answers: b.answers, listings: b.listings, told: b.told, flushTo: b.flushTo, closed: b.closed, hard: b.hard, outstanding: b.outstanding,
+		answers: b.answers, listings: b.listings, descriptions: b.descriptions, told: b.told,
+		flushTo: b.flushTo, closed: b.closed, hard: b.hard, outstanding: b.outstanding,
 	}
-	b.answers, b.listings, b.told = nil, nil, nil
+	b.answers, b.listings, b.descriptions, b.told = nil, nil, nil, nil
 	if len(b.items) == 0 {
 		return d
 	}
@@ -375,4 +314,20 @@ func (b *inbox) listing(l listing) {
 	b.listings = append(b.listings, l)
 	b.mu.Unlock()
 	b.signal()
+}
+
+func (b *inbox) description(d description) {
+	b.mu.Lock()
+	b.descriptions = append(b.descriptions, d)
+	b.mu.Unlock()
+	b.signal()
+}
+
+// waiting notes for each stream how many of its records wait for a verdict.
+func (b *inbox) waiting(streams []*stream) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range streams {
+		s.waiting = s.share.held.records
+	}
 }

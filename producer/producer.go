@@ -6,15 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"go.uber.org/zap"
 
-	"github.com/kinesiskit/kinesiskit/producer/internal/route"
 	"github.com/kinesiskit/kinesiskit/producer/internal/send"
 	"github.com/kinesiskit/kinesiskit/shard"
 )
@@ -50,7 +47,7 @@ func WithOnFailure(fn func(*RecordError)) Option {
 // WithSeed makes the delays of retries and refreshes repeatable. Default: a random seed.
 func WithSeed(seed uint64) Option { return option(func(p *Producer) { p.seed = &seed }) }
 
-// Producer writes records to one stream. Safe for concurrent use. Its goroutines start with the first record that is accepted and end in Close.
+// Producer writes records to one stream or several. Safe for concurrent use. Its goroutines start with the first record that is accepted and end in Close.
 type Producer struct {
 	cfg       Config
 	kinesis   KinesisAPI
@@ -62,10 +59,9 @@ type Producer struct {
 	inbox     *inbox
 	hashes    hashes
 	callbacks callbacks
-	failures  failureLog
-	settled   bool         // some hook wants Settled
-	maxRecord atomic.Int64 // bytes
-	described atomic.Int64 // when that was learned, Unix nanoseconds
+	settled   bool // some hook wants Settled
+	streams   registry
+	main      *stream // Config's; nil: none
 
 	ctx    context.Context // of requests; ends at a hard stop, and when the engine has nothing left to do
 	cancel context.CancelFunc
@@ -98,17 +94,25 @@ func New(cfg Config, k KinesisAPI, opts ...Option) (*Producer, error) {
 		n := binary.NativeEndian.Uint64(seed[:])
 		p.seed = &n
 	}
-	rng := rand.New(rand.NewPCG(*p.seed, 0))
-	p.log = p.log.With(zap.String("stream", cfg.Stream))
-	p.maxRecord.Store(defaultMaxRecord)
-	p.inbox = newInbox(cfg.BufferBytes, cfg.BufferRecords)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.engine.core = send.New(send.Limits{
+	p.streams.byName = make(map[string]*stream)
+	least := 1
+	if cfg.Stream == "" {
+		least = 2 // a producer without a stream of its own has several
+	}
+	p.inbox = newInbox(cfg.BufferBytes, cfg.BufferRecords, least)
+	if cfg.Stream != "" {
+		p.main = p.addStream(cfg.Stream)
+	}
+	return p, nil
+}
+
+func (p *Producer) limits() send.Limits {
+	cfg := &p.cfg
+	return send.Limits{
 		Linger: cfg.Linger, AggregateBytes: cfg.AggregateBytes, BatchRecords: cfg.BatchRecords, BatchBytes: cfg.BatchBytes,
 		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL, Ordered: cfg.Ordered, Gaps: cfg.OrderedGaps,
-	}, rng, send.Errors{Expired: ErrExpired, Stopped: ErrClosed, Predecessor: ErrPredecessor})
-	p.engine.schedule = route.NewSchedule(rng)
-	return p, nil
+	}
 }
 
 // Put accepts one record, copying what it needs. It waits for buffer space until ctx ends; Puts that wait are served in turn. After that ctx no longer
@@ -135,18 +139,22 @@ func (p *Producer) put(ctx context.Context, r Record, done func(Result, error)) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	hash, err := p.check(&r)
+	s, err := p.streamOf(r.Stream)
 	if err != nil {
 		return nil, err
 	}
-	f := future(&r, hash)
+	hash, err := p.check(s, &r)
+	if err != nil {
+		return nil, err
+	}
+	f := future(s, &r, hash)
 	f.done = done
 	start, err := p.inbox.put(f)
 	if errors.Is(err, ErrFull) {
-		if err := p.inbox.wait(ctx, r.size()); err != nil {
+		if err := p.inbox.wait(ctx, &s.share, r.size()); err != nil {
 			return nil, err
 		}
-		f = future(&r, hash) // again: what waits for space must not take any
+		f = future(s, &r, hash) // again: what waits for space must not take any
 		f.done = done
 		start, err = p.inbox.acceptGranted(f)
 	}
@@ -161,11 +169,15 @@ func (p *Producer) put(ctx context.Context, r Record, done func(Result, error)) 
 
 // TryPut is Put that does not wait. Errors: *InvalidError, ErrClosed, ErrFull, which it also returns while others wait for space.
 func (p *Producer) TryPut(r Record) (*Future, error) {
-	hash, err := p.check(&r)
+	s, err := p.streamOf(r.Stream)
 	if err != nil {
 		return nil, err
 	}
-	f := future(&r, hash)
+	hash, err := p.check(s, &r)
+	if err != nil {
+		return nil, err
+	}
+	f := future(s, &r, hash)
 	start, err := p.inbox.put(f)
 	if err != nil {
 		return nil, err
@@ -177,8 +189,9 @@ func (p *Producer) TryPut(r Record) (*Future, error) {
 }
 
 // future is for a record that was checked.
-func future(r *Record, hash shard.HashKey) *Future {
+func future(s *stream, r *Record, hash shard.HashKey) *Future {
 	f := newFuture(r.Data)
+	f.stream = s
 	f.item.Key, f.item.Explicit, f.item.Hash, f.item.Owner = r.PartitionKey, r.ExplicitHashKey, hash, f
 	f.size = int32(r.size())
 	return f
@@ -269,36 +282,4 @@ func (p *Producer) Close(ctx context.Context) error {
 	case <-timer.C:
 	}
 	return fmt.Errorf("producer: close: %w", ctx.Err())
-}
-
-// Health is a moment of a producer.
-type Health struct {
-	BufferedRecords int   // accepted, without a verdict
-	BufferedBytes   int64 // their data and keys
-	// OldestRecord is when the oldest of them was accepted; zero if there are none. If it does not move on, something is stuck: see Err.
-	OldestRecord time.Time
-	Shards       int // open shards, 0 while not known
-	// Err is why nothing can be sent at the moment: the latest listing of the shards or the latest request failed as a whole. Nil when it worked.
-	Err error
-}
-
-// Health says how the producer is. It does not wait.
-func (p *Producer) Health() Health {
-	var h Health
-	p.engine.mu.Lock()
-	h.OldestRecord = p.engine.core.Oldest()
-	if m := p.engine.core.Shards(); m != nil {
-		h.Shards = len(m.Open())
-	}
-	h.Err = p.engine.trouble()
-	p.engine.mu.Unlock()
-
-	b := p.inbox
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	h.BufferedRecords, h.BufferedBytes = b.records, b.bytes
-	if len(b.items) > 0 && (h.OldestRecord.IsZero() || b.items[0].Accepted.Before(h.OldestRecord)) {
-		h.OldestRecord = b.items[0].Accepted
-	}
-	return h
 }

@@ -11,8 +11,13 @@ const (
 	// maxKeyCharacters is Kinesis's limit of a partition key, in Unicode characters, not bytes.
 	maxKeyCharacters = 256
 
-	// defaultMaxRecord is how large a record may be, data and partition key, unless the stream is set to take more (up to 10 MiB).
-	defaultMaxRecord = 1 << 20
+	// leastMaxRecord is how large a record may be, data and partition key, on every stream; maxRecord is what a stream can be set to. What it is set to is
+	// asked for; while that is not known, the service decides.
+	leastMaxRecord = 1 << 20
+	maxRecord      = 10 << 20
+
+	// maxStreamName is the service's limit of a stream's name.
+	maxStreamName = 128
 )
 
 // Record is one user record.
@@ -23,8 +28,13 @@ type Record struct {
 	// ExplicitHashKey, if not empty, decides the shard instead: a decimal number from 0 to 2^128-1 without sign or leading zeros.
 	ExplicitHashKey string
 
-	// Data may be empty. With the partition key it may have as many bytes as the stream takes in one record: 1 MiB, or what the stream is set to.
+	// Data may be empty. With the partition key it may have as many bytes as the stream takes in one record: 1 MiB, or what the stream is set to, up to
+	// 10 MiB.
 	Data []byte
+
+	// Stream is the name or the ARN of the stream, which may be another account's. A stream that is named in two ways is two streams to the producer: there
+	// is no order between them. Default: Config.Stream.
+	Stream string
 }
 
 // size is what the record counts in the buffer.
@@ -32,15 +42,15 @@ func (r Record) size() int64 {
 	return int64(len(r.PartitionKey) + len(r.ExplicitHashKey) + len(r.Data))
 }
 
-// check says what is wrong with r, or where on the ring it belongs. Everything the service would refuse is refused here: one bad record makes the
+// check says what is wrong with r, a record of s, or where on the ring it belongs. Everything the service would refuse is refused here: one bad record makes the
 // service refuse all that were sent with it.
-func (p *Producer) check(r *Record) (shard.HashKey, error) {
+func (p *Producer) check(s *stream, r *Record) (shard.HashKey, error) {
 	key := r.PartitionKey
 	hash, err := p.hashes.of(key)
 	if err != nil {
 		return shard.HashKey{}, err
 	}
-	if size, most := int64(len(key)+len(r.Data)), p.maxRecord.Load(); size > most {
+	if size, most := int64(len(key)+len(r.Data)), s.maxRecord.Load(); size > most {
 		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with the partition key, the stream takes %d", size, most)}
 	}
 	if size := r.size(); size > p.cfg.BufferBytes {

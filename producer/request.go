@@ -3,7 +3,6 @@ package producer
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,21 +23,15 @@ const (
 const codeThrottled = "ProvisionedThroughputExceededException"
 
 type answer struct {
-	request *send.Request
-	reply   send.Reply
-}
-
-// target names the stream in a request.
-func (p *Producer) target() (name, arn *string) {
-	if strings.HasPrefix(p.cfg.Stream, "arn:") {
-		return nil, &p.cfg.Stream
-	}
-	return &p.cfg.Stream, nil
+	stream    *stream
+	request   *send.Request
+	reply     send.Reply
+	throttled int // entries
 }
 
 // perform makes one PutRecords.
-func (p *Producer) perform(r *send.Request) {
-	event := RequestEvent{Stream: p.cfg.Stream, Entries: len(r.Entries), UserRecords: r.UserRecords(), Bytes: r.Bytes}
+func (p *Producer) perform(s *stream, r *send.Request) {
+	event := RequestEvent{Stream: s.name, Entries: len(r.Entries), UserRecords: r.UserRecords(), Bytes: r.Bytes}
 	ctxs := make([]context.Context, len(p.hooks))
 	ctx := p.ctx
 	for i, h := range p.hooks {
@@ -48,7 +41,7 @@ func (p *Producer) perform(r *send.Request) {
 		ctxs[i] = ctx
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.RequestTimeout)
-	out, err := p.kinesis.PutRecords(ctx, p.input(r), awsx.PutOnce)
+	out, err := p.kinesis.PutRecords(ctx, input(s, r), awsx.PutOnce)
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
 
@@ -79,15 +72,18 @@ func (p *Producer) perform(r *send.Request) {
 			h.RequestEnd(ctxs[i], event)
 		}
 	}
-	p.inbox.answer(answer{r, reply})
+	p.inbox.answer(answer{s, r, reply, event.Throttled})
 }
 
-func (p *Producer) input(r *send.Request) *kinesis.PutRecordsInput {
+func input(s *stream, r *send.Request) *kinesis.PutRecordsInput {
 	in := &kinesis.PutRecordsInput{Records: make([]types.PutRecordsRequestEntry, len(r.Entries))}
-	in.StreamName, in.StreamARN = p.target()
+	in.StreamName, in.StreamARN = s.target()
 	for i, e := range r.Entries {
 		key, hash, data := e.Payload()
-		in.Records[i] = types.PutRecordsRequestEntry{PartitionKey: &key, ExplicitHashKey: &hash, Data: data}
+		in.Records[i] = types.PutRecordsRequestEntry{PartitionKey: &key, Data: data}
+		if hash != "" {
+			in.Records[i].ExplicitHashKey = &hash
+		}
 	}
 	return in
 }

@@ -138,8 +138,9 @@ func (c *Core) answerFailed(r *Request, f Failure, now time.Time, step *Step) {
 
 // judge decides what it means that the entry was stored on e.shard.
 func (c *Core) judge(e *Entry, step *Step) {
-	if c.shards.Surprised(e.low, e.shard) {
+	if c.spread != route.SpreadAuto && c.shards.Surprised(e.low, e.shard) {
 		step.Refresh = true
+		step.Unexpected++
 	}
 	switch c.shards.Decide(e.sent(), e.shard) {
 	case route.Settled:

@@ -53,6 +53,9 @@ type Core struct {
 	errs   Errors
 	rng    *rand.Rand
 
+	spread         route.Spread
+	aggregateBytes int // what limits say where the stream's distribution allows it
+
 	shards    *route.Map // nil until the first listing
 	lanes     []*lane    // one for each open shard of the map, in its order
 	cursor    int        // the lane that is first in the next request
@@ -72,7 +75,9 @@ type Core struct {
 
 // New returns an empty Core. rng makes its delays.
 func New(limits Limits, rng *rand.Rand, errs Errors) *Core {
-	return &Core{limits: limits, rng: rng, errs: errs, gate: backoff{first: gateFirst, most: gateMost}}
+	c := &Core{limits: limits, rng: rng, errs: errs, gate: backoff{first: gateFirst, most: gateMost}}
+	c.aggregateBytes, c.limits.AggregateBytes = limits.AggregateBytes, 0 // see SetSpread
+	return c
 }
 
 // backoff is a retry.Backoff that several failures of one moment advance once.
@@ -109,6 +114,8 @@ type Step struct {
 	Resent   []Resent
 	Refresh  bool // list the shards
 	Full     bool // the closed ones too
+
+	Unexpected int // Kinesis records that were stored where their hash keys do not belong by the map
 }
 
 // Resent is an aggregate that was stored on a shard that cannot hold all of it.
@@ -208,7 +215,7 @@ func (c *Core) putBack(items []*Item) {
 // it; otherwise its items go back one by one.
 func (c *Core) requeue(e *Entry) {
 	i := c.shards.Predict(e.low)
-	if i != c.shards.Predict(e.high) {
+	if i != c.shards.Predict(e.high) || c.spread == route.SpreadAuto && e.aggregated() {
 		c.dissolve(e)
 		c.putBack(e.Items)
 		return

@@ -49,6 +49,7 @@ func (c *Core) launch(r *Request, now time.Time) *Request {
 	c.flying = append(c.flying, r)
 	for _, e := range r.Entries {
 		c.hold(e, 1)
+		e.spread = c.spread
 	}
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kinesiskit/kinesiskit/producer/internal/route"
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
@@ -17,7 +18,9 @@ import (
 
 // serial reports whether a lane has one unsettled Kinesis record at most. With one request at a time that follows nearly by itself; what remains is an
 // aggregate that may have to be sent again.
-func (c *Core) serial() bool { return c.limits.Ordered || c.limits.InFlight == 1 }
+func (c *Core) serial() bool {
+	return (c.limits.Ordered || c.limits.InFlight == 1) && c.spread != route.SpreadAuto
+}
 
 // hold adds n to the number of unsettled Kinesis records of the lanes that e meets. What is between e's least and greatest hash key counts as met: which
 // of the lanes between have records of e is not worth knowing.

@@ -97,6 +97,7 @@ type Entry struct {
 	attempts []Attempt
 	tries    int
 	mayExist bool
+	spread   route.Spread // of the stream when it was sent last
 
 	// Where it was stored, while that has to be judged.
 	shard, sequence string
@@ -114,11 +115,14 @@ func (e *Entry) sent() route.Sent {
 }
 
 // Payload is what goes on the wire. It may be called on any goroutine while the entry is part of a request, by one at a time. The explicit hash key
-// is set on every record, as KPL does.
+// is set on every record, as KPL does, where the stream is known to go by it; before that is known, where the user asks for one.
 func (e *Entry) Payload() (partitionKey, explicitHashKey string, data []byte) {
 	first := e.Items[0]
-	explicitHashKey = first.Explicit
-	if explicitHashKey == "" {
+	switch {
+	case e.spread == route.SpreadAuto:
+	case first.Explicit != "" || e.spread == route.SpreadUnknown:
+		explicitHashKey = first.Explicit
+	default:
 		explicitHashKey = first.Hash.String()
 	}
 	if !e.aggregated() {

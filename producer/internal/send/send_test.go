@@ -43,6 +43,7 @@ func newHarness(t *testing.T, l Limits, shards int) *harness {
 		l.BatchBytes = 5 << 20
 	}
 	h := &harness{T: t, Core: New(l, rand.New(rand.NewPCG(1, 1)), Errors{errExpired, errStopped, errPredecessor}), now: start}
+	h.SetSpread(route.SpreadByKeys)
 	h.setMap(nil, "s", shards)
 	return h
 }
