@@ -149,6 +149,13 @@ func (x *worker) hooks() consumer.Hooks {
 func (s *source) run(keys int) {
 	defer close(s.done)
 	rng := s.w.draw("puts", s.name)
+	if s.ordered {
+		s.w.locked(func() {
+			for k := range keys {
+				s.w.check.Ordered(fmt.Sprintf("%s-k%d", s.name, k))
+			}
+		})
+	}
 	for n := 0; ; n++ {
 		timer := time.NewTimer(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
 		select {
@@ -158,8 +165,8 @@ func (s *source) run(keys int) {
 		case <-timer.C:
 		}
 		id := fmt.Sprintf("%s-%d", s.name, n)
-		s.w.locked(func() { s.w.check.Accepted(id); s.w.counts.Puts++ })
 		r := producer.Record{PartitionKey: fmt.Sprintf("%s-k%d", s.name, rng.IntN(keys)), Data: []byte(id)}
+		s.w.locked(func() { s.w.check.Accepted(id, r.PartitionKey); s.w.counts.Puts++ })
 		if err := s.p.PutFunc(context.Background(), r, func(res producer.Result, err error) { s.settled(id, r, res, err) }); err != nil {
 			s.w.broken("put of %s: %v", id, err)
 		}

@@ -272,19 +272,20 @@ func (w *world) draw(what string, args ...any) *rand.Rand {
 
 // source is one process that produces: records with a number each, of a few keys.
 type source struct {
-	w    *world
-	name string
-	p    *producer.Producer
-	stop chan struct{}
-	done chan struct{}
+	w       *world
+	name    string
+	ordered bool
+	p       *producer.Producer
+	stop    chan struct{}
+	done    chan struct{}
 }
 
 func (w *world) produce(name string) {
-	s := &source{w: w, name: name, stop: make(chan struct{}), done: make(chan struct{})}
+	s := &source{w: w, name: name, ordered: w.rng.IntN(2) == 0, stop: make(chan struct{}), done: make(chan struct{})}
 	cfg := w.server.Config(name)
 	cfg.HTTPClient = &client{w.bus, name, cfg.HTTPClient}
 	p, err := producer.New(
-		producer.Config{Stream: streamName, Ordered: w.rng.IntN(2) == 0, AggregateBytes: []int{0, -1, 2000}[w.rng.IntN(3)]}, kinesis.NewFromConfig(cfg), producer.WithSeed(w.seed),
+		producer.Config{Stream: streamName, Ordered: s.ordered, AggregateBytes: []int{0, -1, 2000}[w.rng.IntN(3)]}, kinesis.NewFromConfig(cfg), producer.WithSeed(w.seed),
 	)
 	if err != nil {
 		w.broken("%s: %v", name, err)

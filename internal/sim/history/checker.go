@@ -31,7 +31,8 @@ type Checker struct {
 	shards  map[string]*shardLife
 	copies  map[string][]*copyLife // by id
 	keys    map[string]*keyLife
-	fates   map[string]int // of accepted records: how often each was settled
+	ordered map[string][]string // of keys whose records have an order: their ids as they were accepted
+	fates   map[string]int      // of accepted records: how often each was settled
 	acked   map[string]Copy
 	stored  int
 	handled int
@@ -64,7 +65,7 @@ type keyLife struct {
 // New returns a checker of an empty history.
 func New() *Checker {
 	return &Checker{
-		shards: map[string]*shardLife{}, copies: map[string][]*copyLife{}, keys: map[string]*keyLife{}, fates: map[string]int{}, acked: map[string]Copy{},
+		shards: map[string]*shardLife{}, copies: map[string][]*copyLife{}, keys: map[string]*keyLife{}, ordered: map[string][]string{}, fates: map[string]int{}, acked: map[string]Copy{},
 	}
 }
 
@@ -109,8 +110,32 @@ func (c *Checker) Stored(r Copy) {
 	k.copies = append(k.copies, l)
 }
 
-// Accepted tells that a producer has taken a record.
-func (c *Checker) Accepted(id string) {
+// Ordered tells that records of a key are to be stored in the order in which they were accepted, until one of them is not stored at all.
+func (c *Checker) Ordered(key string) { c.ordered[key] = nil }
+
+// inPutOrder judges the first copies of the keys that have an order.
+func (c *Checker) inPutOrder() {
+	for _, key := range sorted(c.ordered) {
+		last, of := -1, ""
+		for _, id := range c.ordered[key] {
+			first := slices.IndexFunc(c.copies[id], func(l *copyLife) bool { return l.own })
+			if first < 0 {
+				continue
+			}
+			if at := c.copies[id][first].at; at < last {
+				c.violated("P3", "key %s: %s was accepted before %s, and its first copy stands behind", key, of, id)
+			} else {
+				last, of = at, id
+			}
+		}
+	}
+}
+
+// Accepted tells that a producer has taken a record of a key.
+func (c *Checker) Accepted(id, key string) {
+	if ids, ordered := c.ordered[key]; ordered {
+		c.ordered[key] = append(ids, id)
+	}
 	if _, ok := c.fates[id]; ok {
 		c.violated("P2", "%s is accepted twice", id)
 	}
@@ -268,6 +293,7 @@ func (c *Checker) Acknowledged(shardID string, p checkpoint.Position) {
 
 // Over is asked when everything is quiet: whether every record was settled, whether every one that was acknowledged was handled, and every shard read.
 func (c *Checker) Over() {
+	c.inPutOrder()
 	for _, id := range sorted(c.fates) {
 		if c.fates[id] == 0 {
 			c.violated("P2", "%s was never settled", id)

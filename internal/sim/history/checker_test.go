@@ -35,7 +35,7 @@ func stream() *history.Checker {
 	c.Shard(shard.Shard{ID: "c", Parents: []string{"s"}, Range: ring})
 	for n, id := range []string{"a", "b"} {
 		at := cp(id, "k", "s", n+1)
-		c.Accepted(id)
+		c.Accepted(id, "k")
 		c.Stored(at)
 		c.Settled(id, &at)
 	}
@@ -138,7 +138,7 @@ func TestEveryRuleRefusesWhatBreaksIt(t *testing.T) {
 		"a record is skipped":                              {"C7", func(c *history.Checker) { handle(c, "w/1", "s", 2, "b") }},
 		"an acknowledged record is not where it is said to be": {"P1", func(c *history.Checker) {
 			at := cp("e", "k", "s", 9)
-			c.Accepted("e")
+			c.Accepted("e", "k")
 			c.Settled("e", &at)
 		}},
 		"a record is settled twice": {"P2", func(c *history.Checker) {
@@ -146,7 +146,7 @@ func TestEveryRuleRefusesWhatBreaksIt(t *testing.T) {
 			c.Settled("a", &at)
 		}},
 		"a record is settled that nobody put":      {"P2", func(c *history.Checker) { c.Settled("x", nil) }},
-		"a record is accepted twice":               {"P2", func(c *history.Checker) { c.Accepted("a") }},
+		"a record is accepted twice":               {"P2", func(c *history.Checker) { c.Accepted("a", "k") }},
 		"the service puts a record before another": {"truth", func(c *history.Checker) { c.Stored(cp("z", "k", "s", 1)) }},
 		"a record of a shard that there is not":    {"truth", func(c *history.Checker) { c.Stored(cp("z", "k", "x", 1)) }},
 		"a delivery of a shard that there is not":  {"truth", func(c *history.Checker) { c.Delivered("w/1", "x", pos(1), "a") }},
@@ -165,7 +165,7 @@ func TestEveryRuleRefusesWhatBreaksIt(t *testing.T) {
 func TestAtTheEndEverythingIsSettledAndHandled(t *testing.T) {
 	c := stream()
 	handle(c, "w/1", "s", 1, "a")
-	c.Accepted("open")
+	c.Accepted("open", "k")
 	c.Over()
 	want := []string{"P2: open was never settled", "C10: b is acknowledged and was never handled", "C10: s: b at 2 was never handled"}
 	got := c.Wrong()
@@ -189,5 +189,36 @@ func TestACopyOutsideItsShardsRangeIsNotItsShards(t *testing.T) {
 	c.Over()
 	if wrong := c.Wrong(); len(wrong) > 0 {
 		t.Errorf("%q", wrong)
+	}
+}
+
+// In order, first copies stand as their records were accepted; later copies stand anywhere, and what is not stored has no place.
+func TestFirstCopiesOfAnOrderedKeyStandInPutOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		stored []string
+		wrong  bool
+	}{
+		"as they were accepted": {[]string{"a", "b", "c"}, false},
+		"one not at all":        {[]string{"a", "c"}, false},
+		"one again later":       {[]string{"a", "b", "a", "c", "b"}, false},
+		"one overtaken":         {[]string{"b", "a", "c"}, true},
+		"the first at the end":  {[]string{"b", "c", "a"}, true},
+	} {
+		h := history.New()
+		h.Shard(shard.Shard{ID: "s", Range: ring})
+		h.Ordered("k")
+		for _, id := range []string{"a", "b", "c"} {
+			h.Accepted(id, "k")
+			h.Settled(id, nil)
+		}
+		for n, id := range c.stored {
+			h.Stored(cp(id, "k", "s", n+1))
+			handle(h, "w/1", "s", n+1, id)
+		}
+		h.Over()
+		wrong := h.Wrong()
+		if c.wrong != (len(wrong) > 0) || c.wrong && !strings.HasPrefix(wrong[0], "P3: ") {
+			t.Errorf("%s: %q", name, wrong)
+		}
 	}
 }
