@@ -19,6 +19,10 @@ type Config struct {
 	// Stream is what to read: a name, or an ARN, which may be another account's. Required.
 	Stream string
 
+	// Start is where the application begins at its very first start, when its lease table has no rows. Default: TrimHorizon, so that nothing is missed; KCL's
+	// default is LATEST (KCL initialPositionInStream).
+	Start Start
+
 	// Worker is this process in logs and, with a suffix for each start, as the owner of leases. At most 64 bytes. Default: the host's name, or
 	// the first 64 bytes of it.
 	Worker string
@@ -146,6 +150,9 @@ func (c Config) Validate() error {
 		bad("Stream", "is empty")
 	case !streamName.MatchString(c.Stream) && !streamARN.MatchString(c.Stream):
 		bad("Stream", "%.300q is neither a stream's name nor its ARN", c.Stream)
+	}
+	if at := c.Start.s.At; !at.IsZero() && at.UnixMilli() <= 0 {
+		bad("Start", "%s is before 1970", c.Start)
 	}
 	if len(c.Worker) > maxWorker {
 		bad("Worker", "has %d bytes, more than %d", len(c.Worker), maxWorker)

@@ -44,7 +44,8 @@ type Consumer struct {
 
 	mu       sync.Mutex
 	state    State
-	err      error              // of a start that failed, or fails at the moment
+	err      error              // of a start that failed, or fails at the moment, or why Run is about to end
+	failure  error              // what waiting cannot mend, found after the start
 	askDrain context.CancelFunc // nil before Run
 	drainBy  time.Time          // when what is left will be stopped hard; zero if that is not known
 	sessions map[*session]struct{}

@@ -13,7 +13,6 @@ import (
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/consumer"
-	"github.com/kinesiskit/kinesiskit/lease"
 )
 
 // batches notes every record of a batch and what fail says of it.
@@ -317,29 +316,6 @@ func TestAnExplicitPositionTakesTheUndeliveredEndOfThePageAlong(t *testing.T) {
 		f.stored(shard0, at(t, next, 0))
 		if err := s.Mark(p); err != nil {
 			t.Errorf("mark of the last record, once more: %v", err)
-		}
-	})
-}
-
-func TestARowThatStartsAtTheTipIsKeptAndReported(t *testing.T) {
-	bubble(t, 1, func(f *fleet) {
-		if err := f.store.Open(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		row := lease.Lease{Key: shard0, Counter: 1, Checkpoint: checkpoint.Checkpoint{Position: checkpoint.Latest}}
-		if err := f.store.Create(context.Background(), row); err != nil {
-			t.Fatal(err)
-		}
-		f.put("k", "a")
-		w := f.start("w1")
-		f.until("reported", time.Minute, func() bool { hs := w.Health().Shards; return len(hs) == 1 && hs[0].Err != nil })
-		time.Sleep(3 * failover)
-		if !f.owns(w, shard0) || f.row(shard0).Checkpoint.Position != checkpoint.Latest || f.s.Calls("GetShardIterator") != 0 {
-			t.Errorf("row %+v, %d iterators", f.row(shard0), f.s.Calls("GetShardIterator"))
-		}
-		f.want()
-		if err := w.leave(); err != nil {
-			t.Fatal(err)
 		}
 	})
 }

@@ -33,9 +33,15 @@
 // them to your code and notes how far it came. When a shard has been closed by a split or merge and all of it is done, the worker makes rows for its
 // children and marks its own as finished (SHARD_END); a child is begun when all its parents are finished.
 //
-// An application begins at the oldest record that the stream still has. Rows are those of KCL, Amazon's client library for Java, so an application
-// can be moved from one to the other; see package dynamostore. Shards whose row says LATEST or AT_TIMESTAMP, which KCL writes before the first record,
-// are held and not read, and Health says so.
+// An application begins at the oldest record that the stream still has, or where Config.Start says: then the instant is kept in the table, and the place
+// before a shard's first record is stored before that record is delivered, so a worker that takes over meanwhile passes over nothing. Rows are those of KCL,
+// Amazon's client library for Java, so an application can be moved from one to the other; see package dynamostore. A row of KCL's that says LATEST begins when
+// the first worker of ours takes it; one that says AT_TIMESTAMP needs the time of KCL's configuration in Config.Start, and is held and not read without,
+// which Health tells.
+//
+// A row says which shard it is about, so a stream that was deleted and made again under the same name is refused with an [*IdentityError], and positions of
+// one are never taken for positions in the other. Rows that were lost are made again, when two listings of the stream half a minute apart show that nothing
+// leads to an open shard; rows of finished shards are deleted when the shards that continue them were begun.
 //
 // # Three ways to take records
 //

@@ -77,16 +77,17 @@ func (e *ConfigError) Error() string {
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// IdentityError says that the lease table is about another stream: reading on would take one stream's positions for the other's.
+// IdentityError says that the lease table is about another stream, or about one of the same name that was deleted and made again: reading on would take
+// one stream's positions for the other's. Nothing was written because of it. To begin anew, reset the application's positions, or give it another table.
 type IdentityError struct {
 	Stream string // the one that was to be read
 	Shard  string // whose row says otherwise
-	Stored string // the stream in the row
-	Found  string // the stream that was found
+	Stored string // what the row says: a stream's name, or that of the shard which tells it from another one of the same id
+	Found  string // what was found instead
 }
 
 func (e *IdentityError) Error() string {
-	return fmt.Sprintf("consumer: stream %s: shard %s: the lease table is about stream %s, not %s", e.Stream, e.Shard, e.Stored, e.Found)
+	return fmt.Sprintf("consumer: stream %s: shard %s: the lease table is about another stream: it has %s, found was %s", e.Stream, e.Shard, e.Stored, e.Found)
 }
 
 // DrainError is Run's answer when a graceful stop was cut short: the leases of these shards were not released, because your code had not returned

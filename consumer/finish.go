@@ -14,20 +14,37 @@ import (
 const closeTimeout = 5 * time.Second
 
 // children returns the shards that continue this one, nil if nothing proves yet that it has ended: an answer without an iterator is not proof, and a
-// parent that is finished by mistake would leave records unread for ever.
+// parent that is finished by mistake would leave records unread for ever. The listing is asked in any case: whether the row is about this shard, and what
+// tells its children from others of their names.
 func (s *session) children(stay context.Context, page *fetch.Page) []shard.Shard {
-	if continues(s.shard.ID(), page.Children) {
-		return page.Children
-	}
 	graph, _, err := s.c.listing.refresh(stay)
 	if err != nil {
 		s.trouble("end of shard cannot be confirmed", err)
 		return nil
 	}
 	listed, ok := graph.Shard(s.shard.ID())
+	if ok {
+		if err := s.tenure.Lease().Identify(listed); err != nil {
+			s.c.fail(s.c.foreign(err))
+			return nil
+		}
+	}
+	if continues(s.shard.ID(), page.Children) {
+		return named(page.Children, graph)
+	}
 	children := graph.Children(s.shard.ID())
 	if !ok || listed.Open() || !continues(s.shard.ID(), children) {
 		return nil
+	}
+	return children
+}
+
+// named completes children that an answer named by what the listing knows of them, if it knows them yet.
+func named(children []shard.Shard, graph *shard.Graph) []shard.Shard {
+	for i, c := range children {
+		if listed, ok := graph.Shard(c.ID); ok {
+			children[i] = listed
+		}
 	}
 	return children
 }

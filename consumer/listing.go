@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/kinesiskit/kinesiskit/consumer/internal/fetch"
 	"github.com/kinesiskit/kinesiskit/internal/awsx"
@@ -119,11 +120,32 @@ func (l *listing) fly(ctx context.Context, f *flight) {
 	close(f.done)
 }
 
-// list reads all pages under one token.
+// list makes a complete listing.
 func (l *listing) list(ctx context.Context) (*shard.Graph, time.Time, error) {
-	var shards []shard.Shard
-	var at time.Time
-	in := &kinesis.ListShardsInput{}
+	shards, at, err := l.pages(ctx, nil)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	g := shard.NewGraph(shards)
+	var covered []shard.HashRange
+	for _, s := range g.Open() {
+		covered = append(covered, s.Range)
+	}
+	if len(shard.Holes(covered)) > 0 {
+		return nil, time.Time{}, errIncomplete
+	}
+	return g, at, nil
+}
+
+// openAt lists the shards that were open at t, as far as the stream still has them.
+func (l *listing) openAt(ctx context.Context, t time.Time) ([]shard.Shard, error) {
+	shards, _, err := l.pages(ctx, &types.ShardFilter{Type: types.ShardFilterTypeAtTimestamp, Timestamp: &t})
+	return shards, err
+}
+
+// pages reads all pages under one token, and the service's clock at the first.
+func (l *listing) pages(ctx context.Context, filter *types.ShardFilter) (shards []shard.Shard, at time.Time, err error) {
+	in := &kinesis.ListShardsInput{ShardFilter: filter}
 	in.StreamName, in.StreamARN = l.stream.Reference()
 	for {
 		out, err := l.page(ctx, in)
@@ -141,15 +163,7 @@ func (l *listing) list(ctx context.Context) (*shard.Graph, time.Time, error) {
 		}
 		in = &kinesis.ListShardsInput{NextToken: out.NextToken} // which names the stream: naming it twice is refused
 	}
-	g := shard.NewGraph(shards)
-	var covered []shard.HashRange
-	for _, s := range g.Open() {
-		covered = append(covered, s.Range)
-	}
-	if len(shard.Holes(covered)) > 0 {
-		return nil, time.Time{}, errIncomplete
-	}
-	return g, at, nil
+	return shards, at, nil
 }
 
 func (l *listing) page(ctx context.Context, in *kinesis.ListShardsInput) (*kinesis.ListShardsOutput, error) {

@@ -16,9 +16,10 @@ import (
 // stored and the shards are released, all within Config.ShutdownTimeout. What is not done by then is stopped hard: contexts end with cause [ErrStopped],
 // and shards whose code returns within two seconds are still released. The values of ctx reach your code.
 //
-// Run returns nil after a complete stop and *[DrainError] after one that was cut short. Other errors come from the start, before anything was read:
-// *[ConfigError] (the stream does not exist, or may not be listed; the fan-out consumer cannot be used or registered), *[IdentityError],
-// *lease.TableError, [ErrRunning]. Throttling, outages, lost leases and a lease table that vanishes never end Run; [Consumer.Health] tells of them.
+// Run returns nil after a complete stop and *[DrainError] after one that was cut short. *[IdentityError] says that the lease table is about another stream,
+// or about one that was deleted and made again, also while Run works: it stops then, as Shutdown would make it. Other errors come from the start, before
+// anything was read: *[ConfigError] (the stream does not exist, or may not be listed; the fan-out consumer cannot be used or registered), *lease.TableError,
+// [ErrRunning]. Throttling, outages, lost leases and a lease table that vanishes never end Run; [Consumer.Health] tells of them.
 //
 // When Run has returned, everything it started is over, except for calls of your code that did not return although their context had ended, and the
 // Close that follows them.
@@ -91,10 +92,18 @@ func (c *Consumer) work(ctx, running context.Context) error {
 		}
 	}()
 	c.log.Info("consumer running")
+	mended := make(chan struct{})
+	go func() {
+		defer close(mended)
+		if err := c.foreign(c.coordinator.Mend(running)); err != nil {
+			c.fail(err)
+		}
+	}()
 	err := c.coordinator.Run(context.WithoutCancel(ctx), c.serve) // Shutdown alone ends it, softly or hard
 	c.askDrain()
 	<-stopped
 	<-watched
+	<-mended
 	var left *lease.DrainError
 	switch {
 	case errors.Is(err, lease.ErrRunning):
@@ -102,8 +111,28 @@ func (c *Consumer) work(ctx, running context.Context) error {
 	case errors.As(err, &left):
 		err = &DrainError{Shards: left.Keys}
 	}
+	c.mu.Lock()
+	if c.failure != nil {
+		err = errors.Join(c.failure, err)
+	}
+	c.mu.Unlock()
 	c.log.Info("consumer stopped", zap.Error(err))
 	return err
+}
+
+// fail begins a stop because of err, which Run will return: waiting cannot mend it. The first one counts.
+func (c *Consumer) fail(err error) {
+	c.mu.Lock()
+	first := c.failure == nil
+	if first {
+		c.failure, c.err = err, err
+	}
+	ask := c.askDrain
+	c.mu.Unlock()
+	if first {
+		c.log.Error("consumer cannot go on", zap.Error(err))
+		ask()
+	}
 }
 
 // bound sees to it that a stop which ctx's end began, or joined, takes no longer than ShutdownTimeout. A stop that Shutdown began has Shutdown's bound.

@@ -20,8 +20,8 @@ import (
 // errLeaving ends what a session does because the shard is to be given away in good order.
 var errLeaving = errors.New("consumer: leaving the shard")
 
-// errUnservable: rows that KCL writes for an application that starts at the tip or at a time.
-var errUnservable = errors.New("consumer: the stored position cannot be started from: only TRIM_HORIZON and sequence numbers can")
+// errUnservable: a row of Java's that says AT_TIMESTAMP, whose time only Java's configuration knows, or a row without any position.
+var errUnservable = errors.New("consumer: the stored position cannot be started from: nothing tells what it stands for (AT_TIMESTAMP needs Config.Start)")
 
 // session is one time of holding one shard. Its methods run on one goroutine, except health.
 //
@@ -35,6 +35,9 @@ type session struct {
 	rng    *rand.Rand
 	view   view
 
+	place    fetch.Place // where reading begins
+	unpinned bool        // the row stands for an instant: no record was fetched yet
+	verified bool        // reading at the row's position has succeeded
 	unpacker *unpacker
 	feed     *feed    // nil before the first page is asked for
 	unit     []Record // of the page in hand: what the last call of your code was about
@@ -117,7 +120,9 @@ func (s *session) run(ctx, stay context.Context) error {
 		return err
 	}
 	start := s.tenure.Start().Position
-	if start != checkpoint.TrimHorizon && (start.IsSentinel() || start == checkpoint.Position{}) {
+	s.place = fetch.Place{Position: start, Since: s.tenure.Lease().StartAt, First: s.shard.Info().First}
+	s.unpinned = start == checkpoint.Latest || start == checkpoint.AtTimestamp
+	if start == checkpoint.ShardEnd || start == (checkpoint.Position{}) || s.unpinned && s.place.Since.IsZero() {
 		return s.refuse(ctx, stay, start)
 	}
 	s.unpacker = newUnpacker(s.shard, start, newSieve(s.c.cfg.Aggregates, s.shard.ID(), graph), s.c.distribution.keys)
@@ -160,6 +165,11 @@ func (s *session) describe(ctx, stay context.Context) (*shard.Graph, error) {
 		info, ok := graph.Shard(row.Key)
 		if !ok && listed {
 			info = shard.Shard{ID: row.Key, Parents: row.Parents, Range: row.HashRange}
+		}
+		if ok {
+			if err := row.Identify(info); err != nil {
+				return nil, s.strange(ctx, stay, err)
+			}
 		}
 		if ok || listed {
 			s.shard = &Shard{stream: s.c.stream.Name, info: info, tenure: s.tenure, c: s.c}
@@ -243,9 +253,12 @@ func (s *session) read(ctx, stay context.Context) error {
 			return stop
 		}
 		if got.err != nil {
-			s.fetchFailed(stay, got)
+			if err := s.fetchFailed(ctx, stay, got); err != nil {
+				return err
+			}
 			continue
 		}
+		s.same()
 		whole, err := s.page(ctx, stay, got)
 		if err != nil {
 			return err
@@ -257,30 +270,6 @@ func (s *session) read(ctx, stay context.Context) error {
 			return s.finish(ctx, stay, children, got.page.At)
 		}
 	}
-}
-
-// fetchFailed tells of a page that could not be read. A stream or shard that is gone is never taken for a shard's end: it may be a stream that was
-// deleted and made again, or a table of another one. What the listing says about it is told, and reading is tried again.
-func (s *session) fetchFailed(stay context.Context, got fetched) {
-	err := got.err
-	s.c.fetched(FetchEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Took: got.took, FanOut: got.fanOut, Err: err})
-	switch awsx.Classify(err) {
-	case awsx.Expired:
-		return // after a long pause, and mended by the next attempt
-	case awsx.Throttle:
-		s.c.throttled(ThrottleEvent{Op: operation(err), Stream: s.c.stream.Name, Shard: s.shard.ID(), Wait: got.wait})
-	case awsx.Gone, awsx.Invalid:
-		graph, _, listErr := s.c.listing.refresh(stay)
-		if stay.Err() != nil {
-			return
-		}
-		if listErr != nil {
-			err = fmt.Errorf("%w (and %w)", err, listErr)
-		} else if _, ok := graph.Shard(s.shard.ID()); !ok {
-			err = fmt.Errorf("%w (the stream's listing does not have the shard)", err)
-		}
-	}
-	s.trouble("shard cannot be read", err)
 }
 
 // page delivers one page and accounts for what is not delivered of it. It is not whole if only its beginning was delivered, and the rest was given up,
@@ -296,6 +285,9 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 	})
 	if p.Trimmed {
 		s.expired(p)
+	}
+	if err := s.pin(ctx, stay, p); err != nil {
+		return false, err
 	}
 	s.tellDrops(&got)
 	if len(got.records) > 0 && !p.Closed {

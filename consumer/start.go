@@ -34,11 +34,32 @@ func (c *Consumer) start(ctx context.Context) error {
 	if err := c.startFanOut(ctx); err != nil {
 		return err
 	}
-	seed := func(ctx context.Context) error {
-		graph, at := c.listing.known()
-		return c.coordinator.Seed(ctx, c.stream.Name, graph, serviceTime(at))
+	return c.attempt(ctx, "create leases", c.createFirst, c.hopelessTable)
+}
+
+// listingLag is how long a listing may not know of a shard's end that is in the table already.
+const listingLag = 5 * time.Second
+
+// createFirst makes the first shards' rows. What it finds strange it looks at twice: the listing may lag behind the table.
+func (c *Consumer) createFirst(ctx context.Context) error {
+	graph, at := c.listing.known()
+	err := c.coordinator.Seed(ctx, c.lineage(), graph, at)
+	var identity *lease.IdentityError
+	if !errors.As(err, &identity) {
+		return err
 	}
-	return c.attempt(ctx, "create leases", seed, c.hopelessTable)
+	if err := retry.Sleep(ctx, listingLag); err != nil {
+		return err
+	}
+	if graph, at, err = c.listing.refresh(ctx); err != nil {
+		return err
+	}
+	return c.coordinator.Seed(ctx, c.lineage(), graph, at)
+}
+
+// lineage is the stream as the coordinator has to know it.
+func (c *Consumer) lineage() lease.Stream {
+	return lease.Stream{Name: c.stream.Name, Start: c.cfg.Start.s, List: c.listing.refresh, OpenAt: c.listing.openAt}
 }
 
 // serviceTime is the service's clock as far as it is known; the counters that begin with it need one that grows, and nothing more.
@@ -76,18 +97,34 @@ func (c *Consumer) attempt(ctx context.Context, what string, op func(context.Con
 // hopelessTable returns what ends Run of an error of the lease table.
 func (c *Consumer) hopelessTable(err error) error {
 	var table *lease.TableError
-	var foreign *lease.StreamError
+	var future *lease.FutureError
 	switch {
+	case errors.As(err, &future):
+		return &ConfigError{Field: "Start", Problem: "is a time that has not come yet", Err: err}
 	case errors.As(err, &table):
 		return err
-	case errors.As(err, &foreign):
-		return &IdentityError{Stream: c.stream.Name, Shard: foreign.Key, Stored: foreign.Stored, Found: foreign.Stream}
+	}
+	if foreign := c.foreign(err); foreign != nil {
+		return foreign
 	}
 	switch awsx.Classify(err) {
 	case awsx.Denied:
 		return &ConfigError{Field: "Store", Problem: "access to the lease table is denied", Err: err}
 	case awsx.Invalid:
 		return &ConfigError{Field: "Store", Problem: "a request to the lease table is refused", Err: err}
+	}
+	return nil
+}
+
+// foreign returns what err says about rows of another stream, nil if it is about something else.
+func (c *Consumer) foreign(err error) error {
+	var stream *lease.StreamError
+	var identity *lease.IdentityError
+	switch {
+	case errors.As(err, &stream):
+		return &IdentityError{Stream: c.stream.Name, Shard: stream.Key, Stored: stream.Stored, Found: stream.Stream}
+	case errors.As(err, &identity):
+		return &IdentityError{Stream: c.stream.Name, Shard: identity.Key, Stored: identity.Stored, Found: identity.Found}
 	}
 	return nil
 }

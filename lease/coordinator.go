@@ -41,6 +41,8 @@ type Coordinator struct {
 	health     Health
 	left       []string // keys that a drain left behind
 	succession succession
+	stream     Stream                   // as Seed was told; zero before
+	service    serviceClock             // as the last listing showed it
 	asks       map[string]bool          // keys this worker asks others for
 	rests      map[string]time.Duration // keys it does not ask for until then, monotonic: their owners declined
 	moving     map[string]bool          // keys it gets ready to give to whoever asked

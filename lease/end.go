@@ -17,11 +17,11 @@ import (
 // before it those of its ancestors. list is what [Tenure.Gate] has; it is asked only then.
 func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time, list func(context.Context) (*shard.Graph, time.Time, error)) error {
 	ids := make([]string, len(children))
-	stream := t.Lease().Stream
+	row := t.Lease()
 	backoff := t.k.backoff()
 	for i, child := range children {
 		ids[i] = child.ID
-		for t.spawn(ctx, child, stream, at, list) != nil {
+		for t.spawn(ctx, child, row, at, list) != nil {
 			if retry.Sleep(ctx, backoff.Next()) != nil {
 				return context.Cause(ctx)
 			}
@@ -49,14 +49,14 @@ func (t *Tenure) Spawn(ctx context.Context, children []shard.Shard, at time.Time
 }
 
 // spawn is one attempt at the row of one child.
-func (t *Tenure) spawn(ctx context.Context, child shard.Shard, stream string, at time.Time, list listShards) error {
+func (t *Tenure) spawn(ctx context.Context, child shard.Shard, row Lease, at time.Time, list listShards) error {
 	for {
-		made, err := t.otherParents(ctx, child, list, func(s shard.Shard, at time.Time) error { return t.k.c.create(ctx, newLease(s, stream, at)) })
+		made, err := t.otherParents(ctx, child, list, func(s shard.Shard, at time.Time) error { return t.restore(ctx, s, row, at) })
 		if err != nil {
 			return err
 		}
 		if !made {
-			return t.k.c.create(ctx, newLease(child, stream, at))
+			return t.k.c.create(ctx, newLease(child, origin{stream: row.Stream, instant: row.StartAt, inherits: true}, at))
 		}
 		if err := retry.Sleep(ctx, settle); err != nil {
 			return err

@@ -19,6 +19,8 @@ var (
 	// ErrRunning is answered by Run when it was called before.
 	ErrRunning = errors.New("lease: coordinator was started before")
 
+	errNoClock = errors.New("lease: the service does not show its clock, which an application that begins now is to begin at")
+
 	errUnconditional = errors.New("lease: a write needs a condition")
 )
 

@@ -15,6 +15,9 @@ import (
 // stream's shards and the service's clock; it is asked only when a parent has no row, to tell a parent that was cleaned up from one whose row was
 // lost. Rows are read strongly, at the start of every tenure.
 //
+// A row that says LATEST or AT_TIMESTAMP, and a parent of which has a row too, is about a shard that came into being after the application's start: it counts
+// as TRIM_HORIZON, and [Tenure.Start] says so once Gate has returned nil.
+//
 // Errors: ErrLeaving when the lease should be given away, else ctx's cause. Failures of the table or the listing are waited out.
 func (t *Tenure) Gate(ctx context.Context, list func(context.Context) (*shard.Graph, time.Time, error)) error {
 	backoff := t.k.backoff()
@@ -52,19 +55,41 @@ func (t *Tenure) passGate(ctx context.Context, list func(context.Context) (*shar
 	if started(l.Checkpoint.Position) {
 		return true, nil
 	}
+	if first, err := t.isFirst(ctx, l); first || err != nil {
+		return first, err
+	}
 	open = true
 	for _, id := range l.Parents {
-		verdict, err := t.judge(ctx, id, l.Stream, list)
+		verdict, err := t.judge(ctx, id, l, list)
 		if err != nil {
 			return false, fmt.Errorf("parent %s: %w", id, err)
 		}
 		open = open && verdict == gateOpen
 	}
+	if open && symbolic(l.Checkpoint.Position) {
+		t.k.fromTheBeginning()
+	}
 	return open, nil
 }
 
+// isFirst reports whether l is one of the application's first shards, which wait for nobody: it is to start at an instant, and no parent has a row.
+func (t *Tenure) isFirst(ctx context.Context, l Lease) (bool, error) {
+	if !symbolic(l.Checkpoint.Position) {
+		return false, nil
+	}
+	for _, id := range l.Parents {
+		switch _, err := t.k.c.get(ctx, id); {
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, ErrNotFound):
+			return false, fmt.Errorf("parent %s: %w", id, err)
+		}
+	}
+	return true, nil
+}
+
 // judge reads one parent's row, and makes it again if it was lost.
-func (t *Tenure) judge(ctx context.Context, id, stream string, list func(context.Context) (*shard.Graph, time.Time, error)) (gate, error) {
+func (t *Tenure) judge(ctx context.Context, id string, child Lease, list func(context.Context) (*shard.Graph, time.Time, error)) (gate, error) {
 	parent, err := t.k.c.get(ctx, id)
 	if err == nil {
 		return judgeParent(&parent, true), nil
@@ -79,7 +104,7 @@ func (t *Tenure) judge(ctx context.Context, id, stream string, list func(context
 	_, listed := g.Shard(id)
 	verdict := judgeParent(nil, listed)
 	if verdict == gateRestore {
-		made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return t.k.c.create(ctx, newLease(s, stream, at)) })
+		made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return t.restore(ctx, s, child, at) })
 		if made && err == nil {
 			t.k.pause(ctx, settle)
 		}
@@ -88,53 +113,23 @@ func (t *Tenure) judge(ctx context.Context, id, stream string, list func(context
 	return verdict, nil
 }
 
+// restore makes a row that was lost, or comes before its turn. A shard that came of it knows the instant at which the application began; without one it began
+// with the oldest records.
+func (t *Tenure) restore(ctx context.Context, lost shard.Shard, child Lease, at time.Time) error {
+	o := origin{stream: child.Stream, instant: child.StartAt}
+	for _, id := range lost.Parents {
+		switch _, err := t.k.c.get(ctx, id); {
+		case err == nil:
+			o.inherits = true
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+	}
+	return t.k.c.create(ctx, newLease(lost, o, at))
+}
+
 func (c *Coordinator) get(ctx context.Context, key string) (Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
 	defer cancel()
 	return c.store.Get(ctx, key)
-}
-
-// Seed creates the rows without which nothing of a stream can be read: those of its oldest shards. Every other row is made when a parent ends. It is called
-// before Run, with a complete listing g and the service's clock at; workers that call it at the same time do no harm, nor does calling it again.
-//
-// Errors: *StreamError if a row of the table belongs to another stream, and nothing was written; anything else may be retried.
-func (c *Coordinator) Seed(ctx context.Context, stream string, g *shard.Graph, at time.Time) error {
-	rows, bad, err := readAll(ctx, c.store)
-	if err != nil {
-		return err
-	}
-	there := make(map[string]bool, len(rows))
-	for _, r := range rows {
-		if r.Stream != "" && r.Stream != stream {
-			return &StreamError{Key: r.Key, Stored: r.Stream, Stream: stream}
-		}
-		there[r.Key] = true
-	}
-	for _, r := range bad {
-		there[r.Key] = true
-	}
-	missing, err := unseeded(g, func(id string) (bool, error) {
-		if there[id] {
-			return true, nil
-		}
-		// The listing may be stale. To take a row for missing that is not would replay a shard.
-		_, err := c.get(ctx, id)
-		var unreadable *RowError
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return false, nil
-		case errors.As(err, &unreadable):
-			return true, nil
-		}
-		return err == nil, err
-	})
-	if err != nil {
-		return err
-	}
-	for _, s := range missing {
-		if err := c.create(ctx, newLease(s, stream, at)); err != nil {
-			return fmt.Errorf("lease %s: create: %w", s.ID, err)
-		}
-	}
-	return nil
 }

@@ -88,6 +88,13 @@ func pass[T any](ctx context.Context, f fate, do func(context.Context) (T, error
 	return do(ctx)
 }
 
+func (l *link) ListConsistent(ctx context.Context) iter.Seq2[lease.Lease, error] {
+	if l.fate("ListConsistent", "") == failed {
+		return func(yield func(lease.Lease, error) bool) { yield(lease.Lease{}, errTable) }
+	}
+	return l.Store.ListConsistent(ctx)
+}
+
 func (l *link) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
 	return func(yield func(lease.Lease, error) bool) {
 		rows, err := pass(ctx, l.fate("List", ""), func(ctx context.Context) (rows []lease.Lease, err error) {

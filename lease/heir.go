@@ -119,7 +119,7 @@ func (c *Coordinator) survey(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, min(c.cfg.RequestTimeout, releaseTime/2)) // a hard stop grants no more than twice that
 	defer cancel()
 	issued := c.clock.now()
-	rows, _, err := readAll(ctx, c.store)
+	rows, _, err := readAll(c.store.List(ctx))
 	returned := c.clock.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +144,7 @@ func (c *Coordinator) passOn(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	rows, _, err := readAll(ctx, c.store)
+	rows, _, err := readAll(c.store.List(ctx))
 	if err != nil {
 		return
 	}

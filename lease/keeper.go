@@ -48,9 +48,11 @@ func newKeeper(c *Coordinator, key string, r *running) *keeper {
 
 // begin emits the take.
 func (k *keeper) begin(l Lease) {
+	timing := k.c.timing(k.key)
+	timing.pin = k.c.pin(l)
 	k.do(func(now instant) effects {
 		k.began = time.Now()
-		m, e := take(k.c.owner, k.c.timing(k.key), l, k.c.cfg.FailoverTime, now)
+		m, e := take(k.c.owner, timing, l, k.c.cfg.FailoverTime, now)
 		k.m = m
 		return e
 	})

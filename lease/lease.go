@@ -1,13 +1,14 @@
 package lease
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// Lease is one row of the lease table: the attributes that KCL writes, and five of ours that KCL keeps and ignores.
+// Lease is one row of the lease table: the attributes that KCL writes, and eight of ours that KCL keeps and ignores.
 //
 // A Lease is a value read from the table or meant for it; holding one is a [Tenure], never a Lease.
 type Lease struct {
@@ -28,8 +29,38 @@ type Lease struct {
 	AskedOf string // kkFrom
 	Speaks  string // kkOwner
 
-	Stream       string        // the stream's name, so that rows of one stream are never used for another (kkStream); empty in KCL's rows
+	// StartAt is the instant at which the application began, of one that does not begin with the oldest records: LATEST and AT_TIMESTAMP mean this instant
+	// for every owner. Rows of later shards have it too, where it means nothing by itself. Whole milliseconds; zero in KCL's rows, and where there is no
+	// such instant (kkStart).
+	StartAt time.Time
+
+	// First is the shard's StartingSequenceNumber, which tells a shard from one of the same id in a stream that was deleted and made again; empty in KCL's
+	// rows until a worker of ours has read the shard (kkFirst).
+	First string
+
+	// ReadTo says that an application which ends at a time has done everything of the shard that arrived before this instant, and would go on behind
+	// Checkpoint if it were to end later. Whole milliseconds; zero where no end was reached (kkEnd).
+	ReadTo time.Time
+
+	Stream       string        // the stream, as StreamLabel names it, so that rows of one are never used for another (kkStream); empty in KCL's rows
 	FailoverTime time.Duration // the owner's; an observer never judges by a shorter one (kkFailover); 0 in KCL's rows
+}
+
+// maxStreamLabel bounds what a row spends on the stream's name: with the longest one, of 128 characters, it would cost a second write unit.
+const maxStreamLabel = 48
+
+// StreamLabel is what a row has for the stream of this name: the name, or of one that has more than 48 bytes the beginning and a hash of all of it.
+func StreamLabel(name string) string {
+	if len(name) <= maxStreamLabel {
+		return name
+	}
+	hash := fmt.Sprintf("~%016x", hash64(name))
+	return name[:maxStreamLabel-len(hash)] + hash
+}
+
+// OfStream reports whether nothing in the row says that it is about another stream.
+func (l Lease) OfStream(name string) bool {
+	return l.Stream == "" || l.Stream == name || l.Stream == StreamLabel(name)
 }
 
 // Ended reports whether the shard is finished: closed, and every record of it processed.

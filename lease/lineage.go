@@ -5,52 +5,84 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
-// newLease is the row of a shard that nobody has read yet. at is the service's clock: counters of rows made anew start above those of their
-// predecessors, so that a fencing token never falls back.
-func newLease(s shard.Shard, stream string, at time.Time) Lease {
-	return Lease{
-		Key:        s.ID,
-		Counter:    at.UnixMilli(),
-		Checkpoint: checkpoint.Checkpoint{Position: checkpoint.TrimHorizon},
-		Parents:    s.Parents,
-		HashRange:  s.Range,
-		Stream:     stream,
+// firstShards returns the shards that an application begins with which has no rows, by id: of one that begins with the oldest records those whose
+// parents the stream no longer knows, of one that begins at an instant those that were open then. openThen has the latter if they are known.
+func firstShards(g *shard.Graph, openThen []shard.Shard) []shard.Shard {
+	var first []shard.Shard
+	if covers(openThen) {
+		in := make(map[string]Lease, len(openThen))
+		for _, s := range openThen {
+			in[s.ID] = Lease{}
+		}
+		for _, s := range openThen {
+			// At the very instant of a reshard both generations count as open. The elder one leads to the younger.
+			if !hasAncestor(g, s.ID, in) {
+				first = append(first, s)
+			}
+		}
+	} else { // an instant before the stream's own beginning, too
+		for _, s := range listed(g) {
+			if !slices.ContainsFunc(s.Parents, func(id string) bool { _, listed := g.Shard(id); return listed }) {
+				first = append(first, s)
+			}
+		}
 	}
+	slices.SortFunc(first, func(a, b shard.Shard) int { return strings.Compare(a.ID, b.ID) })
+	return first
 }
 
-// unseeded returns the shards that need a row before anything can be read: those whose parents the stream no longer knows, unless they or a shard that
-// came from them has a row. Every other row is made when a parent ends, and waits for it.
+func covers(shards []shard.Shard) bool {
+	var ranges []shard.HashRange
+	for _, s := range shards {
+		ranges = append(ranges, s.Range)
+	}
+	return len(shards) > 0 && len(shard.Holes(ranges)) == 0
+}
+
+// hasAncestor reports whether a shard that id came from is among rows, parents that the listing knows by name only included.
+func hasAncestor(g *shard.Graph, id string, rows map[string]Lease) bool {
+	self, _ := g.Shard(id)
+	if hasParent(self, rows) {
+		return true
+	}
+	for a := range g.Ancestors(id) {
+		if hasParent(a, rows) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasParent(s shard.Shard, rows map[string]Lease) bool {
+	return slices.ContainsFunc(s.Parents, func(id string) bool { _, there := rows[id]; return there })
+}
+
+// unseeded returns those of the first shards that need a row before anything can be read. Every other row is made when a parent ends, and waits for it.
 //
 // A shard without a row whose descendant has one was read by this application, and its row was cleaned up after it was finished: to create it again would
 // replay it.
-func unseeded(g *shard.Graph, hasRow func(id string) (bool, error)) ([]shard.Shard, error) {
+func unseeded(g *shard.Graph, first []shard.Shard, rows map[string]Lease) []shard.Shard {
 	var missing []shard.Shard
-next:
-	for _, s := range listed(g) {
-		if slices.ContainsFunc(s.Parents, func(id string) bool { _, listed := g.Shard(id); return listed }) {
-			continue
+	for _, s := range first {
+		if _, there := rows[s.ID]; !there && !hasDescendant(g, s.ID, rows) {
+			missing = append(missing, s)
 		}
-		if has, err := hasRow(s.ID); err != nil {
-			return nil, err
-		} else if has {
-			continue
-		}
-		for d := range g.Descendants(s.ID) {
-			if has, err := hasRow(d.ID); err != nil {
-				return nil, err
-			} else if has {
-				continue next
-			}
-		}
-		missing = append(missing, s)
 	}
-	return missing, nil
+	return missing
+}
+
+func hasDescendant(g *shard.Graph, id string, rows map[string]Lease) bool {
+	for d := range g.Descendants(id) {
+		if _, there := rows[d.ID]; there {
+			return true
+		}
+	}
+	return false
 }
 
 // listed returns every shard of the graph that an open one came from, and the open ones, by id.
@@ -88,9 +120,13 @@ func judgeParent(parent *Lease, listed bool) gate {
 	return gateOpen // retention has taken the shard, and its row was cleaned up
 }
 
-// started reports whether the gate was passed before: a position other than TRIM_HORIZON is only stored by who passed it, or marks one of the
-// application's first shards.
-func started(p checkpoint.Position) bool { return p != checkpoint.TrimHorizon }
+// started reports whether the gate was passed before: any other position is only stored by who passed it.
+func started(p checkpoint.Position) bool { return p != checkpoint.TrimHorizon && !symbolic(p) }
+
+// symbolic reports whether p stands for an instant.
+func symbolic(p checkpoint.Position) bool {
+	return p == checkpoint.Latest || p == checkpoint.AtTimestamp
+}
 
 // StreamError says that a row of the table belongs to another stream than the one that is read: two applications share a table by mistake, or one was
 // pointed at another stream. Nothing is written.

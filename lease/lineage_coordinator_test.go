@@ -17,6 +17,9 @@ func listing(shards ...shard.Shard) func(context.Context) (*shard.Graph, time.Ti
 	return func(context.Context) (*shard.Graph, time.Time, error) { return shard.NewGraph(shards), time.Now(), nil }
 }
 
+// oldest is a stream whose application begins with the oldest records.
+var oldest = lease.Stream{Name: "stream"}
+
 var merged = []shard.Shard{{ID: "a", First: "1", Last: "9"}, {ID: "b", First: "1", Last: "9"}, {ID: "m", First: "10", Parents: []string{"a", "b"}}}
 
 // gated serves a shard behind its gate, and holds every other.
@@ -241,7 +244,7 @@ func TestSeedTwiceCreatesOnce(t *testing.T) {
 		s := table(t)
 		g := shard.NewGraph([]shard.Shard{{ID: "a", Last: "9"}, {ID: "b", Parents: []string{"a"}}, {ID: "c", Parents: []string{"a"}}, {ID: "d"}})
 		one, two := prepare(t, "one", s, lease.Config{}), prepare(t, "two", s, lease.Config{})
-		if err := one.Seed(t.Context(), "stream", g, time.Now()); err != nil {
+		if err := one.Seed(t.Context(), oldest, g, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		first := get(t, s, "a")
@@ -250,7 +253,7 @@ func TestSeedTwiceCreatesOnce(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		for _, w := range []*worker{two, one} {
-			if err := w.Seed(t.Context(), "stream", g, time.Now()); err != nil {
+			if err := w.Seed(t.Context(), oldest, g, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -266,19 +269,19 @@ func TestSeedDoesNotTrustAListingThatMissesRows(t *testing.T) {
 		w := prepare(t, "w", s, lease.Config{})
 		w.link.stale = func([]lease.Lease) []lease.Lease { return nil }
 		g := shard.NewGraph([]shard.Shard{{ID: "a", Last: "9"}, {ID: "b", Parents: []string{"a"}}, {ID: "c", Parents: []string{"a"}}})
-		if err := w.Seed(t.Context(), "stream", g, time.Now()); err != nil {
+		if err := w.Seed(t.Context(), oldest, g, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Get(t.Context(), "a"); !errors.Is(err, lease.ErrNotFound) {
 			t.Errorf("a shard that was read and cleaned up was created again: %v", err)
 		}
 		w.link.set(func(op, _ string) fate {
-			if op == "Get" {
+			if op == "ListConsistent" {
 				return failed
 			}
 			return passes
 		})
-		if err := w.Seed(t.Context(), "stream", g, time.Now()); !errors.Is(err, errTable) {
+		if err := w.Seed(t.Context(), oldest, g, time.Now()); !errors.Is(err, errTable) {
 			t.Errorf("a table that cannot be read: %v", err)
 		}
 	})
@@ -288,7 +291,7 @@ func TestSeedRefusesATableOfAnotherStream(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := table(t, leaseAt("x", at(3)))
 		w := prepare(t, "w", s, lease.Config{})
-		err := w.Seed(t.Context(), "other", shard.NewGraph([]shard.Shard{{ID: "a"}}), time.Now())
+		err := w.Seed(t.Context(), lease.Stream{Name: "other"}, shard.NewGraph([]shard.Shard{{ID: "a"}}), time.Now())
 		var other *lease.StreamError
 		if !errors.As(err, &other) || other.Key != "x" || other.Stored != "stream" || other.Stream != "other" {
 			t.Errorf("%v", err)

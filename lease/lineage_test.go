@@ -1,8 +1,8 @@
 package lease
 
 import (
-	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,31 +44,31 @@ func TestUnseededCreatesRootsAndNothingThatWasRead(t *testing.T) {
 		"rows of all":                                        {split, []string{"a", "b", "c", "d"}, nil},
 		"a closed shard without children is not listed open": {[][]string{{"a!"}, {"d"}}, nil, []string{"d"}},
 	} {
-		got, err := unseeded(graphOf(c.shards...), func(id string) (bool, error) { return slices.Contains(c.rows, id), nil })
-		var ids []string
-		for _, s := range got {
-			ids = append(ids, s.ID)
-		}
-		if err != nil || !slices.Equal(ids, c.want) {
-			t.Errorf("%s: %v, %v; want %v", name, ids, err, c.want)
+		g := graphOf(c.shards...)
+		if got := idsOf(unseeded(g, firstShards(g, nil), rowsOf(c.rows...))); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v; want %v", name, got, c.want)
 		}
 	}
 }
 
-func TestUnseededDecidesNothingWithoutTheTable(t *testing.T) {
-	t.Parallel()
-	down := errors.New("down")
-	for _, failing := range []string{"a", "b"} {
-		got, err := unseeded(graphOf([]string{"a!"}, []string{"b", "a"}), func(id string) (bool, error) {
-			if id == failing {
-				return false, down
-			}
-			return false, nil
-		})
-		if !errors.Is(err, down) || got != nil {
-			t.Errorf("row of %s cannot be read: %v, %v", failing, got, err)
+// rowsOf has a row that is being read for each id, and a finished one for each id with an exclamation mark.
+func rowsOf(ids ...string) map[string]Lease {
+	rows := make(map[string]Lease)
+	for _, id := range ids {
+		l := Lease{Key: id, Checkpoint: checkpoint.Checkpoint{Position: pos(1)}}
+		if strings.HasSuffix(id, "!") {
+			l.Key, l.Checkpoint.Position = id[:len(id)-1], checkpoint.ShardEnd
 		}
+		rows[l.Key] = l
 	}
+	return rows
+}
+
+func idsOf(shards []shard.Shard) (ids []string) {
+	for _, s := range shards {
+		ids = append(ids, s.ID)
+	}
+	return ids
 }
 
 func TestParentIsJudgedByRowAndListing(t *testing.T) {
@@ -96,14 +96,19 @@ func TestParentIsJudgedByRowAndListing(t *testing.T) {
 func TestNewRowStartsAboveItsPredecessor(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
-	l := newLease(shard.Shard{ID: "s", Parents: []string{"a", "b"}}, "stream", now)
+	l := newLease(shard.Shard{ID: "s", Parents: []string{"a", "b"}}, origin{stream: "stream"}, now)
 	if l.Counter != now.UnixMilli() || l.Owner != "" || l.Stream != "stream" || l.Checkpoint.Position != checkpoint.TrimHorizon || !slices.Equal(l.Parents, []string{"a", "b"}) {
 		t.Errorf("%+v", l)
 	}
 	if started(l.Checkpoint.Position) {
 		t.Error("a new row counts as started: its gate is open")
 	}
-	for _, p := range []checkpoint.Position{pos(1), checkpoint.Latest, checkpoint.AtTimestamp, checkpoint.ShardEnd} {
+	for _, p := range []checkpoint.Position{checkpoint.Latest, checkpoint.AtTimestamp} {
+		if started(p) {
+			t.Errorf("%v counts as started", p)
+		}
+	}
+	for _, p := range []checkpoint.Position{pos(1), checkpoint.ShardEnd} {
 		if !started(p) {
 			t.Errorf("%v does not count as started", p)
 		}

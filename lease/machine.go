@@ -46,6 +46,7 @@ type machine struct {
 	lastWait   int
 	children   []string // to be recorded
 	childWaits []int    // who waits for that
+	identity   string   // the shard's starting number, which the row lacks; empty if it is not known
 	ending     bool
 	releasing  bool
 
@@ -75,6 +76,8 @@ type timing struct {
 	retry  time.Duration // pause before a request without an answer is repeated
 
 	handoff time.Duration // HandoffTimeout: what user code is given to finish for another worker
+
+	pin time.Time // the instant that the row's position stands for, if the row needs one and lacks it
 }
 
 type purpose int

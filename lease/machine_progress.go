@@ -155,6 +155,9 @@ func (m *machine) renewal() *write {
 		leaving := leavingMark(m.me)
 		w.set.Speaks = &leaving
 	}
+	if m.row.First == "" {
+		w.set.First = m.identity
+	}
 	w.inDoubt = m.doubt
 	return w
 }

@@ -14,6 +14,7 @@ func (m *machine) acquire(now instant, row Lease, e *effects) {
 		when: Condition{Counter: &c, Owner: &row.Owner},
 		set: Change{
 			AddCounter: 1, Owner: &m.me, Speaks: &m.me, AskedBy: &none, AskedOf: &none, CheckpointOwner: &none, FailoverTime: m.failover,
+			StartAt: m.timing.pin,
 		},
 	}
 	if row.Owner == m.me && row.CheckpointOwner == "" {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
 
 // observer remembers when it first saw each lease's counter stand where it stands. It is a value of one worker: what a worker that started just now
@@ -272,7 +270,7 @@ func choose(v view, free []Lease, n, most int) []Lease {
 
 // blocked reports whether a lease waits for a parent, as far as the same look tells: not started, and a parent's row is there and not finished.
 func blocked(l Lease, byKey map[string]Lease) bool {
-	if l.Checkpoint.Position != checkpoint.TrimHorizon {
+	if started(l.Checkpoint.Position) {
 		return false
 	}
 	for _, id := range l.Parents {

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 	ctx, cancel := context.WithTimeout(watch, c.cfg.FailoverTime)
 	defer cancel()
 	issued := c.clock.now()
-	rows, bad, err := readAll(ctx, c.store)
+	rows, bad, err := readAll(c.store.List(ctx))
 	returned := c.clock.now()
 	scan := ScanEvent{Took: returned.mono - issued.mono, Err: err}
 	if err != nil {
@@ -193,9 +194,9 @@ func (c *Coordinator) jitter(d time.Duration) time.Duration {
 	return d + time.Duration(c.rng.Int64N(int64(d)/5+1))
 }
 
-// readAll lists the table, sorted by key, with the rows that could not be read.
-func readAll(ctx context.Context, s Store) (rows []Lease, bad []*RowError, err error) {
-	for l, err := range s.List(ctx) {
+// readAll collects a listing of the table, sorted by key, with the rows that could not be read.
+func readAll(list iter.Seq2[Lease, error]) (rows []Lease, bad []*RowError, err error) {
+	for l, err := range list {
 		var row *RowError
 		switch {
 		case errors.As(err, &row):

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/kinesiskit/kinesiskit/checkpoint"
 )
 
 // serve runs the program's code for one tenure, again and again while it fails or was asked to leave for nothing, and gives the lease away when it has
@@ -50,6 +52,13 @@ func (k *keeper) proceed(ctx context.Context, done bool) (again bool) {
 		k.c.stays(k.key)
 	}
 	return again
+}
+
+// fromTheBeginning is for a shard whose row names an instant that is not its own.
+func (k *keeper) fromTheBeginning() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.start.Position = checkpoint.TrimHorizon
 }
 
 // pause waits before serve is called again, unless the lease goes away meanwhile.

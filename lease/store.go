@@ -22,6 +22,10 @@ type Store interface {
 	// any other error does.
 	List(ctx context.Context) iter.Seq2[Lease, error]
 
+	// ListConsistent is List that is never stale: every row that was written before the call comes as it stood then, or later. It may cost twice as much, and
+	// is asked before a row is made or deleted because of what a listing lacks.
+	ListConsistent(ctx context.Context) iter.Seq2[Lease, error]
+
 	// Get reads one lease, never a stale one. Errors: ErrNotFound, *RowError.
 	Get(ctx context.Context, key string) (Lease, error)
 
@@ -82,6 +86,9 @@ type Change struct {
 	Checkpoint      *checkpoint.Checkpoint // whole: a zero Pending removes what was pending, as a checkpoint of KCL does
 	Children        []string               // replaces the set, unless empty
 	FailoverTime    time.Duration          // unless 0
+	StartAt         time.Time              // unless zero, and unless the row has one
+	First           string                 // unless empty
+	ReadTo          time.Time              // unless zero
 }
 
 // Apply returns l with c applied: what a store's row holds after the write.
@@ -116,6 +123,15 @@ func (c Change) Apply(l Lease) Lease {
 	}
 	if c.FailoverTime != 0 {
 		l.FailoverTime = c.FailoverTime
+	}
+	if l.StartAt.IsZero() {
+		l.StartAt = c.StartAt
+	}
+	if c.First != "" {
+		l.First = c.First
+	}
+	if !c.ReadTo.IsZero() {
+		l.ReadTo = c.ReadTo
 	}
 	return l
 }

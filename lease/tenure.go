@@ -83,6 +83,13 @@ func (t *Tenure) Admit(ctx context.Context, upTo checkpoint.Position) error {
 	}
 }
 
+// Identify says which shard the row is about, by its starting sequence number: it rides on the next renewal, unless the row says so already.
+func (t *Tenure) Identify(first string) {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	t.k.m.identity = first
+}
+
 // Pass says that nothing up to p needs delivery any more, as when a page ends with records that were filtered out: p may be stored. It stores nothing.
 func (t *Tenure) Pass(p checkpoint.Position) {
 	t.k.mu.Lock()

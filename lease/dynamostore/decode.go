@@ -38,6 +38,9 @@ func decode(item map[string]types.AttributeValue) (lease.Lease, error) {
 		HashRange:       r.hashRange(),
 		Stream:          r.text(attrStream),
 		FailoverTime:    r.failover(),
+		StartAt:         r.instant(attrStartAt),
+		First:           r.first(),
+		ReadTo:          r.instant(attrReadTo),
 	}
 	if r.err != nil {
 		return lease.Lease{}, r.err
@@ -225,4 +228,29 @@ func (r *reader) failover() time.Duration {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// instant is the zero time if there is no such attribute. One before 1970, or that no time.Time can hold, is none.
+func (r *reader) instant(attribute string) time.Time {
+	if !r.has(attribute) {
+		return time.Time{}
+	}
+	ms := r.number(attribute)
+	if ms <= 0 || ms > maxMilliseconds {
+		r.wrong(attribute, "%d is not a time in Unix milliseconds", ms)
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// first has to be a sequence number: it is compared with those of the stream.
+func (r *reader) first() string {
+	first := r.text(attrFirst)
+	if first == "" {
+		return ""
+	}
+	if _, err := checkpoint.At(first, 0); err != nil {
+		r.wrong(attrFirst, "%.*q is not a sequence number", quoted, first)
+	}
+	return first
 }

@@ -81,6 +81,11 @@ func TestARowThatIsNoLeaseIsNamedWithWhatIsWrong(t *testing.T) {
 		"stream as a number":       {"kkStream", digits("0"), "type N"},
 		"failover negative":        {"kkFailover", digits("-1"), "milliseconds"},
 		"failover past a duration": {"kkFailover", digits("9223372036855"), "milliseconds"},
+		"start negative":           {"kkStart", digits("-1"), "milliseconds"},
+		"start as text":            {"kkStart", text("LATEST"), "type S"},
+		"end past any time":        {"kkEnd", digits("9223372036855"), "milliseconds"},
+		"first is no number":       {"kkFirst", text("TRIM_HORIZON"), "not a sequence number"},
+		"first as a number":        {"kkFirst", digits("7"), "type N"},
 		"asker without a name":     {"kkNext", text(""), "empty"},
 		"asked as a number":        {"kkFrom", digits("0"), "type N"},
 		"mark without a name":      {"kkOwner", text(""), "empty"},
@@ -166,7 +171,10 @@ func TestTheLongestRowCostsOneWriteUnit(t *testing.T) {
 			Start: shard.HashKey{Hi: shard.MaxHashKey.Hi}, // both of 39 digits
 			End:   shard.MaxHashKey,
 		},
-		Stream:       strings.Repeat("s", 128),
+		Stream:       lease.StreamLabel(strings.Repeat("s", 128)),
+		StartAt:      time.UnixMilli(9_999_999_999_999),
+		First:        sequence,
+		ReadTo:       time.UnixMilli(9_999_999_999_999),
 		FailoverTime: time.Hour,
 	})
 	if err != nil {
@@ -207,7 +215,7 @@ func FuzzDecode(f *testing.F) {
 			{attrCheckpointSub, sub}, {attrPending, pending}, {attrPendingSub, pendingSub}, {attrPendingState, state},
 			{attrStartingHashKey, start}, {attrEndingHashKey, end}, {attrFailover, failover}, {attrParents, key}, {attrChildren, state},
 			{attrEntityType, position}, {attrStreamName, owner}, {attrStream, state}, {attrCheckpointOwner, pending},
-			{attrAskedBy, owner}, {attrAskedOf, pending}, {attrSpeaks, state},
+			{attrAskedBy, owner}, {attrAskedOf, pending}, {attrSpeaks, state}, {attrStartAt, failover}, {attrFirst, position}, {attrReadTo, counter},
 		} {
 			if i < len(kinds) {
 				if v := anyValue(kinds[i], c.value); v != nil {

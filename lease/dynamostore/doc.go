@@ -19,10 +19,13 @@
 //	childShardIds                       SS  known once the shard is finished
 //	startingHashKey, endingHashKey      S   decimal, inclusive
 //	entityType                          S   LEASE; KCL 3.5 keeps rows of other types in the same table
-//	kkStream                            S   ours: the stream's name
+//	kkStream                            S   ours: the stream's name, shortened if it has more than 48 bytes
 //	kkFailover                          N   ours: the owner's failover time in milliseconds
 //	kkNext, kkFrom                      S   ours: who asks whom for the lease
 //	kkOwner                             S   ours: the owner, if it can be asked
+//	kkStart                             N   ours: the instant that LATEST or AT_TIMESTAMP means, in Unix milliseconds
+//	kkFirst                             S   ours: the shard's starting sequence number
+//	kkEnd                               N   ours: what arrived before is done, of an application that ends at a time; Unix milliseconds
 //
 // A row that cannot be read as a lease is reported as a *lease.RowError and left alone: one of another entityType, one without a counter, one whose
 // checkpoint is neither a number nor a sentinel, one of an application that reads several streams (streamName, shardId).

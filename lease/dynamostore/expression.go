@@ -46,9 +46,12 @@ func (e *expression) update(set lease.Change) (*string, error) {
 		sets = append(sets, counter+" = "+counter+" + "+e.value(number(set.AddCounter)))
 	}
 	for _, a := range assignments {
-		if a.value == nil {
+		switch {
+		case a.value == nil:
 			removes = append(removes, e.name(a.attribute))
-		} else {
+		case a.once:
+			sets = append(sets, e.name(a.attribute)+" = if_not_exists("+e.name(a.attribute)+", "+e.value(a.value)+")")
+		default:
 			sets = append(sets, e.name(a.attribute)+" = "+e.value(a.value))
 		}
 	}

@@ -34,6 +34,13 @@ func (s *Store) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
 	}
 }
 
+// ListConsistent scans the table, strongly consistent, at a read unit per 4 KB. Rows that are no leases come as *lease.RowError.
+func (s *Store) ListConsistent(ctx context.Context) iter.Seq2[lease.Lease, error] {
+	return func(yield func(lease.Lease, error) bool) {
+		s.each(ctx, &dynamodb.ScanInput{TableName: &s.cfg.Table, ConsistentRead: aws.Bool(true)}, yield)
+	}
+}
+
 // segments is how many the table is read in.
 func (s *Store) segments() int {
 	return int(min(maxSegments, 1+s.bytes.Load()/segmentBytes))

@@ -9,7 +9,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/lease"
 )
 
-// The attributes of a row. All but the last five, which are ours, are named by KCL.
+// The attributes of a row. All but the last eight, which are ours, are named by KCL.
 const (
 	attrKey             = "leaseKey"
 	attrOwner           = "leaseOwner"
@@ -33,6 +33,9 @@ const (
 	attrAskedBy         = "kkNext"
 	attrAskedOf         = "kkFrom"
 	attrSpeaks          = "kkOwner"
+	attrStartAt         = "kkStart"
+	attrFirst           = "kkFirst"
+	attrReadTo          = "kkEnd"
 )
 
 // entityLease is the entityType of a lease; KCL before 3.5 writes none.
@@ -56,24 +59,25 @@ func stringSet(ids []string) types.AttributeValue {
 type assignment struct {
 	attribute string
 	value     types.AttributeValue
+	once      bool // a value that is there already stays
 }
 
 func textOrNone(attribute, s string) assignment {
 	if s == "" {
-		return assignment{attribute, nil}
+		return assignment{attribute: attribute}
 	}
-	return assignment{attribute, text(s)}
+	return assignment{attribute: attribute, value: text(s)}
 }
 
 func place(sequence, sub string, p checkpoint.Position) []assignment {
 	if (p == checkpoint.Position{}) {
-		return []assignment{{sequence, nil}, {sub, nil}}
+		return []assignment{{attribute: sequence}, {attribute: sub}}
 	}
-	return []assignment{{sequence, text(p.Sequence())}, {sub, number(p.Sub())}}
+	return []assignment{{attribute: sequence, value: text(p.Sequence())}, {attribute: sub, value: number(p.Sub())}}
 }
 
 func ofCheckpoint(c checkpoint.Checkpoint) []assignment {
-	state := assignment{attrPendingState, nil}
+	state := assignment{attribute: attrPendingState}
 	if (c.Pending != checkpoint.Position{}) && len(c.State) > 0 {
 		state.value = &types.AttributeValueMemberB{Value: c.State}
 	}
@@ -99,22 +103,35 @@ func ofChange(c lease.Change) ([]assignment, error) {
 		all = append(all, textOrNone(attrSpeaks, *c.Speaks))
 	}
 	if c.OwnerSwitches != nil {
-		all = append(all, assignment{attrOwnerSwitches, number(*c.OwnerSwitches)})
+		all = append(all, assignment{attribute: attrOwnerSwitches, value: number(*c.OwnerSwitches)})
 	}
 	if c.Checkpoint != nil {
 		all = append(all, ofCheckpoint(*c.Checkpoint)...)
 	}
 	if len(c.Children) > 0 {
-		all = append(all, assignment{attrChildren, stringSet(c.Children)})
+		all = append(all, assignment{attribute: attrChildren, value: stringSet(c.Children)})
 	}
 	if c.FailoverTime != 0 {
 		failover, err := milliseconds(c.FailoverTime)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, assignment{attrFailover, failover})
+		all = append(all, assignment{attribute: attrFailover, value: failover})
 	}
-	return all, nil
+	return append(all, ofInstants(c)...), nil
+}
+
+func ofInstants(c lease.Change) (all []assignment) {
+	if !c.StartAt.IsZero() {
+		all = append(all, assignment{attribute: attrStartAt, value: number(c.StartAt.UnixMilli()), once: true})
+	}
+	if c.First != "" {
+		all = append(all, assignment{attribute: attrFirst, value: text(c.First)})
+	}
+	if !c.ReadTo.IsZero() {
+		all = append(all, assignment{attribute: attrReadTo, value: number(c.ReadTo.UnixMilli())})
+	}
+	return all
 }
 
 // encode is the row of a new lease.
@@ -129,20 +146,23 @@ func encode(l lease.Lease) (map[string]types.AttributeValue, error) {
 		Checkpoint:      &l.Checkpoint,
 		Children:        l.Children,
 		FailoverTime:    l.FailoverTime,
+		StartAt:         l.StartAt,
+		First:           l.First,
+		ReadTo:          l.ReadTo,
 	})
 	if err != nil {
 		return nil, err
 	}
 	all = append(all,
-		assignment{attrKey, text(l.Key)},
-		assignment{attrCounter, number(l.Counter)},
-		assignment{attrEntityType, text(entityLease)},
-		assignment{attrParents, stringSet(l.Parents)},
+		assignment{attribute: attrKey, value: text(l.Key)},
+		assignment{attribute: attrCounter, value: number(l.Counter)},
+		assignment{attribute: attrEntityType, value: text(entityLease)},
+		assignment{attribute: attrParents, value: stringSet(l.Parents)},
 		textOrNone(attrStream, l.Stream))
 	if l.HashRange.Known() {
 		all = append(all,
-			assignment{attrStartingHashKey, text(l.HashRange.Start.String())},
-			assignment{attrEndingHashKey, text(l.HashRange.End.String())})
+			assignment{attribute: attrStartingHashKey, value: text(l.HashRange.Start.String())},
+			assignment{attribute: attrEndingHashKey, value: text(l.HashRange.End.String())})
 	}
 	item := make(map[string]types.AttributeValue, len(all))
 	for _, a := range all {

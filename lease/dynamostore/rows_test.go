@@ -133,10 +133,12 @@ func javaRows(t *testing.T) map[string]struct {
 			row{
 				"leaseKey": text(key), "leaseOwner": text("w1-4711"), "leaseCounter": number("1700000000000"), "checkpoint": text(sequence),
 				"checkpointSubSequenceNumber": number("-1"), "entityType": text("LEASE"), "kkStream": text("earthquakes"), "kkFailover": number("2500"),
+				"kkStart": number("1700000000123"), "kkFirst": text(sequence), "kkEnd": number("1800000000456"),
 			},
 			lease.Lease{
 				Key: key, Owner: "w1-4711", Counter: 1_700_000_000_000, Checkpoint: checkpoint.Checkpoint{Position: at(t, sequence, -1)},
 				Stream: "earthquakes", FailoverTime: 2500 * time.Millisecond,
+				StartAt: time.UnixMilli(1_700_000_000_123).UTC(), First: sequence, ReadTo: time.UnixMilli(1_800_000_000_456).UTC(),
 			},
 		},
 		"set to its start by hand": {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -288,5 +290,35 @@ func TestANegativeFailoverTimeIsRefusedBeforeItSpoilsARow(t *testing.T) {
 	}
 	if calls := server.Calls("*") - before; calls != 0 {
 		t.Errorf("%d requests, want none", calls)
+	}
+}
+
+func TestAConsistentListSeesWhatWasJustWritten(t *testing.T) {
+	t.Parallel()
+	s := dynamostore.New(client(kinesistest.New(kinesistest.WithStaleReads(time.Hour))), dynamostore.Config{Table: table})
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Create(t.Context(), lease.Lease{Key: key, Checkpoint: checkpoint.Checkpoint{Position: checkpoint.TrimHorizon}}); err != nil {
+		t.Fatal(err)
+	}
+	count := func(rows iter.Seq2[lease.Lease, error]) (n int) {
+		for _, err := range rows {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	stale := 0
+	for range 20 {
+		if n := count(s.ListConsistent(t.Context())); n != 1 {
+			t.Fatalf("%d rows", n)
+		}
+		stale += 1 - count(s.List(t.Context()))
+	}
+	if stale == 0 {
+		t.Error("the server was never stale")
 	}
 }

@@ -65,10 +65,14 @@ func everyChange(t *testing.T) map[string]lease.Change {
 		"checkpoint, pending only":    {Checkpoint: &checkpoint.Checkpoint{Position: prepared.Position, Pending: prepared.Pending}},
 		"children":                    {Children: []string{"shardId-000000000031"}},
 		"failover time":               {FailoverTime: time.Minute},
+		"an instant to start at":      {StartAt: time.UnixMilli(1_700_000_000_999).UTC()},
+		"a starting number":           {First: sequence},
+		"an end that was reached":     {ReadTo: time.UnixMilli(1_800_000_000_999).UTC()},
 		"everything": {
 			AddCounter: 1, Owner: ptr("w2"), CheckpointOwner: ptr(""), AskedBy: ptr("w3"), AskedOf: ptr(""), Speaks: ptr("w2"), OwnerSwitches: ptr(int64(0)),
 			Checkpoint: &prepared,
 			Children:   []string{"shardId-000000000031", "shardId-000000000030"}, FailoverTime: time.Hour,
+			StartAt: time.UnixMilli(1_600_000_000_001).UTC(), First: later, ReadTo: time.UnixMilli(1_900_000_000_001).UTC(),
 		},
 	}
 }

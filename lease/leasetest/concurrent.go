@@ -123,6 +123,12 @@ func endedContext(t *testing.T, s lease.Store) {
 			}
 			return nil
 		},
+		"ListConsistent": func() error {
+			for _, err := range s.ListConsistent(ended) {
+				return err
+			}
+			return nil
+		},
 	} {
 		if err := do(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with a ctx that was cancelled: %v, want context.Canceled", name, err)

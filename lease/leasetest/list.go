@@ -70,3 +70,40 @@ func listLeftEarly(t *testing.T, s lease.Store) {
 		break
 	}
 }
+
+// listConsistent asks at once for what was just written, time and again.
+func listConsistent(t *testing.T, s lease.Store) {
+	demand := func(what string, want ...lease.Lease) {
+		t.Helper()
+		var got []lease.Lease
+		for l, err := range s.ListConsistent(t.Context()) {
+			if err != nil {
+				t.Fatalf("ListConsistent: %v", err)
+			}
+			got = append(got, l)
+		}
+		slices.SortFunc(got, func(a, b lease.Lease) int { return strings.Compare(a.Key, b.Key) })
+		if len(got) != len(want) {
+			t.Fatalf("%s: ListConsistent has %d rows, want %d", what, len(got), len(want))
+		}
+		for i := range want {
+			same(t, what+": ListConsistent", got[i], want[i])
+		}
+	}
+	demand("an empty table")
+	for range 20 {
+		l := full(t)
+		create(t, s, l)
+		demand("created", l)
+		l.Counter++
+		before := l.Counter - 1
+		if _, err := s.Write(t.Context(), key, lease.Condition{Counter: &before}, lease.Change{AddCounter: 1}); err != nil {
+			t.Fatalf("Write: %v", err)
+		}
+		demand("written", l)
+		if err := s.Delete(t.Context(), key, lease.Condition{Counter: &l.Counter}); err != nil {
+			t.Fatalf("Delete: %v", err)
+		}
+		demand("deleted")
+	}
+}

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) lease.Store) {
 		{"a list may be left early", listLeftEarly},
 		{"the parts of a list are the list", parts},
 		{"leases are listed by owner", byOwner},
+		{"a consistent list is never stale", listConsistent},
 		{"of several creators one wins", oneCreator},
 		{"of several writers one wins", oneWriter},
 		{"a write that races a delete does not bring the row back", deleteWins},
@@ -86,6 +87,9 @@ func full(t *testing.T) lease.Lease {
 		Children:        []string{"shardId-000000000020", "shardId-000000000021"},
 		HashRange:       half,
 		Stream:          "earthquakes",
+		StartAt:         time.UnixMilli(1_700_000_000_123).UTC(),
+		First:           "49590338271490256608559692538361571095921575989136588800",
+		ReadTo:          time.UnixMilli(1_800_000_000_456).UTC(),
 		FailoverTime:    2500 * time.Millisecond,
 	}
 }

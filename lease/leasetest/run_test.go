@@ -42,6 +42,10 @@ func (b *broken) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
 	return b.Store.List(ctx)
 }
 
+func (b *broken) ListConsistent(ctx context.Context) iter.Seq2[lease.Lease, error] {
+	return b.List(ctx)
+}
+
 func (b *broken) Create(ctx context.Context, l lease.Lease) error {
 	if b.create != nil {
 		return b.create(ctx, b.Store, l)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/checkpoint"
 	"github.com/kinesiskit/kinesiskit/lease"
@@ -53,6 +54,9 @@ func (s *Store) List(ctx context.Context) iter.Seq2[lease.Lease, error] {
 		}
 	}
 }
+
+// ListConsistent is List: nothing here is ever stale.
+func (s *Store) ListConsistent(ctx context.Context) iter.Seq2[lease.Lease, error] { return s.List(ctx) }
 
 // ListPart yields the leases of one part of the table.
 func (s *Store) ListPart(ctx context.Context, part, parts int) iter.Seq2[lease.Lease, error] {
@@ -193,7 +197,7 @@ func (s *Store) match(key string, when lease.Condition) (lease.Lease, error) {
 }
 
 // clone copies l with everything it points to, in the form in which a table would give it back: sets in order and without duplicates, no state
-// without a pending position.
+// without a pending position, instants of whole milliseconds.
 func clone(l lease.Lease) lease.Lease {
 	l.Parents = set(l.Parents)
 	l.Children = set(l.Children)
@@ -201,7 +205,15 @@ func clone(l lease.Lease) lease.Lease {
 		l.Checkpoint.State = nil
 	}
 	l.Checkpoint.State = slices.Clone(l.Checkpoint.State)
+	l.StartAt, l.ReadTo = instant(l.StartAt), instant(l.ReadTo)
 	return l
+}
+
+func instant(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
 }
 
 func set(ids []string) []string {

@@ -18,7 +18,7 @@ import (
 
 func (b *bench) either(c fetch.Registration, start checkpoint.Position, changed *[]string) *fetch.Either {
 	e := fetch.NewEither(b.spy, fetch.Options{
-		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: start, MaxRecords: 100,
+		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: fetch.Place{Position: start}, MaxRecords: 100,
 		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
 	}, c, func(polling bool, why error) {
 		if polling != (why != nil) {

@@ -33,7 +33,7 @@ func ways(t *testing.T, test func(b *bench, op string, s rewinder, budget *fetch
 		bubble(t, func(b *bench) {
 			budget := fetch.NewBudget(32 << 20)
 			s := fetch.NewSubscriber(b.spy, fetch.SubscriberOptions{
-				Consumer: b.register("app"), Shard: shardID, Start: checkpoint.TrimHorizon, Rand: rand.New(rand.NewPCG(1, 1)), Memory: budget.Open(),
+				Consumer: b.register("app"), Shard: shardID, Start: fetch.Place{Position: checkpoint.TrimHorizon}, Rand: rand.New(rand.NewPCG(1, 1)), Memory: budget.Open(),
 			})
 			defer s.Close()
 			test(b, "SubscribeToShard", s, budget)

@@ -48,9 +48,7 @@ type Options struct {
 	Stream Stream
 	Shard  string
 
-	// Start is where to begin: TrimHorizon, or a number. A number is fetched again, so that an aggregate that was done in part can be continued;
-	// leaving out what was done is the caller's.
-	Start checkpoint.Position
+	Start Place
 
 	// Memory is asked before each page. What Next returned counts until Memory.Done.
 	Memory *Account
@@ -115,7 +113,7 @@ func (p *Poller) Next(ctx context.Context) (*Page, error) {
 // Rewind lets the next page begin with the record at which to stands: what was fetched since is dropped, and fetched once more.
 func (p *Poller) Rewind(to checkpoint.Position) {
 	p.iterator = ""
-	p.at.rewind(to)
+	p.at.rewind(Place{Position: to})
 }
 
 // Took is how long the requests of the last Next took, without the wait before them.
@@ -157,10 +155,10 @@ func (p *Poller) open(ctx context.Context) error {
 	defer cancel()
 	in := &kinesis.GetShardIteratorInput{ShardId: &p.opts.Shard}
 	in.StreamName, in.StreamARN = p.opts.Stream.Reference()
-	in.ShardIteratorType, in.StartingSequenceNumber = p.at.where(false)
+	in.ShardIteratorType, in.StartingSequenceNumber, in.Timestamp = p.at.where(false)
 	out, err := p.api.GetShardIterator(ctx, in, awsx.KinesisOnce)
 	if err != nil {
-		return fmt.Errorf("get shard iterator: %w", err)
+		return fmt.Errorf("get shard iterator: %w", p.at.blame(err))
 	}
 	p.iterator = text(out.ShardIterator)
 	return nil

@@ -83,7 +83,7 @@ func (b *bench) put(data ...string) (sequences []string) {
 
 func (b *bench) poller(start checkpoint.Position, change func(*fetch.Options)) *fetch.Poller {
 	o := fetch.Options{
-		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: start, MaxRecords: 100,
+		Stream: fetch.Stream{Name: streamName}, Shard: shardID, Start: fetch.Place{Position: start}, MaxRecords: 100,
 		MinInterval: 250 * time.Millisecond, MaxInterval: time.Second, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
 	}
 	if change != nil {
@@ -247,14 +247,17 @@ func TestAnUnreadableAnswerDoesNotMoveTheIterator(t *testing.T) {
 
 func TestOnlyAStartAtARecordCanFindItTrimmed(t *testing.T) {
 	for name, c := range map[string]struct {
-		sub  int64
-		trim bool
-		want bool
+		sub   int64
+		trim  bool
+		first bool // the number is the shard's starting number, as far as is known
+		want  bool
 	}{
-		"there":              {0, false, false},
-		"trimmed":            {0, true, true},
-		"inside, trimmed":    {7, true, true},
-		"inclusive, trimmed": {-1, true, false},
+		"there":                    {0, false, false, false},
+		"trimmed":                  {0, true, false, true},
+		"inside, trimmed":          {7, true, false, true},
+		"before a record, there":   {-1, false, false, false},
+		"before a record, trimmed": {-1, true, false, true},
+		"before the first record":  {-1, true, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
@@ -263,7 +266,11 @@ func TestOnlyAStartAtARecordCanFindItTrimmed(t *testing.T) {
 				if c.trim {
 					b.s.Trim(streamName, time.Now())
 				}
-				p := b.poller(at(t, seq[0], c.sub), nil)
+				p := b.poller(at(t, seq[0], c.sub), func(o *fetch.Options) {
+					if c.first {
+						o.Start.First = seq[0]
+					}
+				})
 				if c.trim && b.next(p).Trimmed {
 					t.Error("an empty page proves nothing")
 				}

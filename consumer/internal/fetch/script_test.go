@@ -98,7 +98,7 @@ func play(t *testing.T, n int, streams ...[]frame) (got []string, s *script) {
 		BaseEndpoint: aws.String("http://script"),
 	})
 	sub := fetch.NewSubscriber(client, fetch.SubscriberOptions{
-		Consumer: &registered{arn: streamARN + "/consumer/app:1"}, Shard: shardID, Start: checkpoint.TrimHorizon, Rand: rand.New(rand.NewPCG(1, 1)),
+		Consumer: &registered{arn: streamARN + "/consumer/app:1"}, Shard: shardID, Start: fetch.Place{Position: checkpoint.TrimHorizon}, Rand: rand.New(rand.NewPCG(1, 1)),
 		Memory: fetch.NewBudget(1 << 30).Open(),
 	})
 	defer sub.Close()

@@ -60,7 +60,7 @@ type Registration interface {
 type SubscriberOptions struct {
 	Consumer Registration
 	Shard    string
-	Start    checkpoint.Position
+	Start    Place
 	Memory   *Account
 	Rand     *rand.Rand
 }
@@ -155,7 +155,7 @@ func (s *Subscriber) Close() {
 // Rewind lets the next page begin with the record at which to stands: what was taken since is dropped, and so is the subscription.
 func (s *Subscriber) Rewind(to checkpoint.Position) {
 	s.Close()
-	s.at.rewind(to)
+	s.at.rewind(Place{Position: to})
 }
 
 // subscribe makes one attempt at a subscription, once there is memory for what it may hold.
@@ -178,7 +178,7 @@ func (s *Subscriber) dial(ctx context.Context) error {
 		return &unregisteredError{err}
 	}
 	in := &kinesis.SubscribeToShardInput{ConsumerARN: &arn, ShardId: &s.opts.Shard, StartingPosition: &types.StartingPosition{}}
-	in.StartingPosition.Type, in.StartingPosition.SequenceNumber = s.at.where(true)
+	in.StartingPosition.Type, in.StartingPosition.SequenceNumber, in.StartingPosition.Timestamp = s.at.where(true)
 	// The call's context is the stream's, so it cannot have the call's deadline.
 	live, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(subscribeTimeout, func() { cancel(context.DeadlineExceeded) })
@@ -192,7 +192,7 @@ func (s *Subscriber) dial(ctx context.Context) error {
 		if awsx.Classify(err) == awsx.Gone {
 			s.opts.Consumer.Missing(arn)
 		}
-		return fmt.Errorf("subscribe to shard: %w", err)
+		return fmt.Errorf("subscribe to shard: %w", s.at.blame(err))
 	}
 	stream := out.GetStream()
 	s.current = &subscription{arn: arn, stream: stream, cancel: cancel, opened: time.Now()}

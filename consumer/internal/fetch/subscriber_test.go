@@ -58,7 +58,7 @@ func (b *bench) register(name string) *registered {
 
 func (b *bench) subscriber(c fetch.Registration, start checkpoint.Position) *fetch.Subscriber {
 	s := fetch.NewSubscriber(b.spy, fetch.SubscriberOptions{
-		Consumer: c, Shard: shardID, Start: start, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
+		Consumer: c, Shard: shardID, Start: fetch.Place{Position: start}, Rand: rand.New(rand.NewPCG(1, 1)), Memory: fetch.NewBudget(1 << 30).Open(),
 	})
 	b.t.Cleanup(s.Close)
 	return s

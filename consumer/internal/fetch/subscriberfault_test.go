@@ -142,7 +142,7 @@ func TestOnlyASubscriptionAtARecordCanFindItTrimmed(t *testing.T) {
 		trim bool
 		want bool
 	}{
-		"there": {0, false, false}, "trimmed": {0, true, true}, "inside, trimmed": {7, true, true}, "inclusive, trimmed": {-1, true, false},
+		"there": {0, false, false}, "trimmed": {0, true, true}, "inside, trimmed": {7, true, true}, "before it, trimmed": {-1, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
