@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/awslabs/kinesis-aggregation/go/v2/deaggregator"
 	"github.com/awslabs/kinesis-aggregation/go/v2/records"
-	"github.com/golang/protobuf/proto"
+	"github.com/golang/protobuf/proto" //nolint:staticcheck // the messages of the library under test are of this API
 
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/shard"

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,11 +30,15 @@ func goTest(ctx context.Context, root string, p patch, flags ...string) (*outcom
 	ctx, cancel := context.WithTimeout(ctx, p.timeout+killAfter)
 	defer cancel()
 	args := append([]string{"test", "-json", "-timeout=" + p.timeout.String(), "-run", p.pattern()}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, p.pkg)...)
-	cmd.Dir = root
+	dir, pkg, err := moduleOf(root, p.pkg)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
 	}
@@ -46,6 +52,18 @@ func goTest(ctx context.Context, root string, p patch, flags ...string) (*outcom
 	}
 	out.output.Write(stderr.Bytes())
 	return out, nil
+}
+
+// moduleOf returns the directory of the module that pkg belongs to, and pkg as it is named there: some packages are in modules of their own.
+func moduleOf(root, pkg string) (dir, name string, err error) {
+	at := filepath.Join(root, filepath.FromSlash(pkg))
+	for dir = at; dir != root && len(dir) > len(root); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			name, err = filepath.Rel(dir, at)
+			return dir, "./" + filepath.ToSlash(name), err
+		}
+	}
+	return root, pkg, nil
 }
 
 func (o *outcome) read(stdout *bytes.Buffer) error {

@@ -121,6 +121,40 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// A package may belong to a module of its own below root; its patch changes that module, or the one around it.
+func TestAPackageOfAModuleOfItsOwn(t *testing.T) {
+	t.Parallel()
+	root, dir := t.TempDir(), t.TempDir()
+	for name, text := range module {
+		write(t, root, name, text)
+	}
+	for _, sub := range []string{"plugin", "plugin/user"} {
+		if err := os.Mkdir(filepath.Join(root, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, root, "plugin/go.mod", "module example.invalid/limits/plugin\n\ngo 1.25.0\n\nrequire example.invalid/limits v0.0.0\n\nreplace example.invalid/limits => ..\n")
+	write(t, root, "plugin/user/user_test.go", `package user
+
+import (
+	"testing"
+
+	"example.invalid/limits"
+)
+
+func TestTheTop(t *testing.T) {
+	if limits.Clamp(11) != 10 {
+		t.Fatal("above the top")
+	}
+}
+`)
+	write(t, dir, "crossing.patch", "# guard: nothing is above the top\n# test: ./plugin/user TestTheTop\n"+noClamp)
+	var out bytes.Buffer
+	if code := command(t.Context(), []string{"-root", root, "-dir", dir}, &out, &out); code != 0 {
+		t.Errorf("status %d:\n%s", code, &out)
+	}
+}
+
 // ends lets the process end outside every test.
 const ends = `--- a/limits.go
 +++ b/limits.go
