@@ -202,3 +202,37 @@ func TestQuotedMessagesAreThoseOfTheCode(t *testing.T) {
 		t.Errorf("%d messages are quoted: that is not all of them", len(found))
 	}
 }
+
+var testName = regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`)
+
+// What the design names as a proof can be run.
+func TestTheDesignNamesTestsThatThereAre(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "DESIGN.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			there[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := testName.FindAllString(string(text), -1)
+	for _, n := range named {
+		if !there[n] {
+			t.Errorf("DESIGN.md names %s, which is nowhere", n)
+		}
+	}
+	if len(named) < 100 {
+		t.Errorf("%d names: that is not all of them", len(named))
+	}
+}
