@@ -21,7 +21,10 @@ var errProgram = errors.New("sim: the program fails")
 func (x *worker) handler(kind int) consumer.Handler {
 	switch kind {
 	case 0:
-		return consumer.Each(func(ctx context.Context, r *consumer.Record) error { return x.record(ctx, r.Shard(), r) })
+		return consumer.Each(func(ctx context.Context, r *consumer.Record) error {
+			x.called(r.Shard())
+			return x.record(ctx, r.Shard(), r)
+		})
 	case 1:
 		return consumer.Batches(func(ctx context.Context, b *consumer.Batch) error { return x.batch(ctx, b) })
 	}
@@ -85,7 +88,13 @@ func (x *worker) given(s *consumer.Shard, r *consumer.Record) (try int, ok bool)
 	return try, ok
 }
 
+// called tells the checker that a call of the program's code begins.
+func (x *worker) called(s *consumer.Shard) {
+	x.alive(func() { x.w.check.Admitted(tenureOf(x, s), s.ID(), s.Token().Counter) })
+}
+
 func (x *worker) batch(ctx context.Context, b *consumer.Batch) error {
+	x.called(b.Shard)
 	for i := range b.Records {
 		r := &b.Records[i]
 		if err := x.record(ctx, b.Shard, r); err != nil {

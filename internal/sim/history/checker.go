@@ -54,6 +54,7 @@ type shardLife struct {
 	row     *Row
 	highest checkpoint.Position // ever stored
 	tenures map[string]checkpoint.Position
+	counter int64 // of the latest tenure that code was called for
 }
 
 // keyLife is one partition key's copies in the order of the stream.
@@ -166,6 +167,18 @@ func (c *Checker) Began(tenure, shardID string, start checkpoint.Position) {
 	if s := c.shards[shardID]; s != nil {
 		s.tenures[tenure] = start
 	}
+}
+
+// Admitted tells that the program's code is called for a tenure, which the lease's counter names. Once a later one was called for, an earlier one is not.
+func (c *Checker) Admitted(tenure, shardID string, counter int64) {
+	s := c.shards[shardID]
+	if s == nil {
+		return
+	}
+	if counter < s.counter {
+		c.violated("C4", "%s: code is called for %s after it was for the tenure of counter %d", shardID, tenure, s.counter)
+	}
+	s.counter = max(s.counter, counter)
 }
 
 // Delivered tells that a record is handed to the program's code.

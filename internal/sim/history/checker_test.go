@@ -120,6 +120,12 @@ func TestEveryRuleRefusesWhatBreaksIt(t *testing.T) {
 			c.Committed(row("s", 2, checkpoint.TrimHorizon))
 			c.Committed(row("s", 1, checkpoint.TrimHorizon))
 		}},
+		"code is called for a tenure whose successor was called for": {"C4", func(c *history.Checker) {
+			c.Admitted("w1/5", "s", 5)
+			c.Admitted("w2/7", "s", 7)
+			c.Admitted("w2/7", "s", 7)
+			c.Admitted("w1/5", "s", 5)
+		}},
 		"a row of a shard that there is not": {"C5", func(c *history.Checker) { c.Committed(row("x", 1, checkpoint.TrimHorizon)) }},
 		"a checkpoint is acknowledged and not stored": {"C6", func(c *history.Checker) {
 			c.Committed(row("s", 1, checkpoint.TrimHorizon))
