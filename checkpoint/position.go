@@ -77,6 +77,16 @@ func At(sequence string, sub int64) (Position, error) {
 	return Position{sequence: sequence, sub: sub}, nil
 }
 
+// WithSub is another place at p's sequence number: what At(p.Sequence(), sub)
+// returns, without another look at the number. A sentinel is returned as it is,
+// and so is p if sub is none that At takes.
+func (p Position) WithSub(sub int64) Position {
+	if p.IsSentinel() || p.sequence == "" || sub < beforeSequence {
+		return p
+	}
+	return Position{sequence: p.sequence, sub: sub}
+}
+
 // Parse is String's inverse: a sentinel's name, a sequence number, or a sequence
 // number and a sub-sequence number with a colon between them; without one the
 // sub-sequence number is 0. The empty text is an error: it is what a place that

@@ -131,6 +131,24 @@ func TestSubZeroMayBeWritten(t *testing.T) {
 	}
 }
 
+func TestWithSubIsAnotherPlaceOfTheSameNumber(t *testing.T) {
+	t.Parallel()
+	p := at(t, number, 3)
+	for _, sub := range []int64{-1, 0, 3, 1 << 40} {
+		if got, want := p.WithSub(sub), at(t, number, sub); got != want {
+			t.Errorf("%d: %v, want %v", sub, got, want)
+		}
+	}
+	if p.WithSub(-2) != p || (checkpoint.Position{}).WithSub(1) != (checkpoint.Position{}) {
+		t.Error("a place that does not exist was made")
+	}
+	for _, s := range []checkpoint.Position{checkpoint.AtTimestamp, checkpoint.TrimHorizon, checkpoint.Latest, checkpoint.ShardEnd} {
+		if s.WithSub(1) != s {
+			t.Errorf("%v has places", s)
+		}
+	}
+}
+
 func TestTextFormRoundTripsThroughJSON(t *testing.T) {
 	t.Parallel()
 	type row struct{ P, Q checkpoint.Position }

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,6 +127,30 @@ func TestAFailureToFetchAheadIsToldAndMendedAfterTheCall(t *testing.T) {
 				f.want(numbers(0, 5)...)
 			})
 		})
+	}
+}
+
+func TestDelaysOfYourCodeDoNotDependOnThoseOfFetching(t *testing.T) {
+	var runs [2][]time.Duration
+	for i := range runs {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, 1)
+			defer f.close()
+			f.put("k", "a", "b")
+			if i == 1 {
+				f.s.On("GetRecords", kinesistest.Throttle()).After(1).For(time.Minute)
+			}
+			begin := time.Now()
+			f.run(single("w1"), consumer.Each(func(context.Context, *consumer.Record) error {
+				runs[i] = append(runs[i], time.Since(begin))
+				time.Sleep(time.Second) // meanwhile the next page is asked for
+				return errors.New("no")
+			}))
+			time.Sleep(time.Minute)
+		})
+	}
+	if n := min(len(runs[0]), len(runs[1])); n < 5 || !slices.Equal(runs[0], runs[1]) {
+		t.Errorf("one seed, two timings: %v and, with throttles, %v", runs[0], runs[1])
 	}
 }
 

@@ -29,7 +29,8 @@ type source interface {
 // source makes what Config asks for.
 func (s *session) source(memory *fetch.Account) source {
 	opts := fetch.Options{
-		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.place, Rand: s.rng, Memory: memory,
+		Stream: s.c.stream, Shard: s.shard.ID(), Start: s.place, Memory: memory,
+		Rand:       s.c.rng("fetch " + s.id()), // not the session's: a page is fetched while the session waits for your code, or for its next attempt
 		MaxRecords: s.c.cfg.Polling.MaxRecords, MinInterval: s.c.cfg.Polling.MinInterval, MaxInterval: s.c.cfg.Polling.MaxInterval,
 	}
 	switch fanOut := s.c.cfg.FanOut; {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/checkpoint"
@@ -11,14 +12,18 @@ import (
 // keptEntries bounds what a shard keeps between pages to save an allocation, some 256 KiB: shards at the tip are many, and their pages small.
 const keptEntries = 4096
 
+// firstGuess is how many user records a page is given room for at most, beyond twice those that were found, before a page of the shard is known: 4 MiB.
+const firstGuess = 1 << 15
+
 // unpacker makes user records of Kinesis records.
 type unpacker struct {
 	shard   *Shard
 	start   checkpoint.Position // up to here everything is done
 	sieve   sieve
-	byKeys  func() bool // records are known to be where their keys say
-	buf     []aggregation.Record
-	outside []bool // of the same entries
+	byKeys  func() bool          // records are known to be where their keys say
+	buf     []aggregation.Record // of one aggregate
+	outside []bool               // of the same entries
+	dense   float64              // user records for each byte of the last page; 0 before the first
 }
 
 // unpacked is a page as your code gets it.
@@ -34,120 +39,109 @@ func newUnpacker(s *Shard, start checkpoint.Position, filter sieve, byKeys func(
 	return &unpacker{shard: s, start: start, sieve: filter, byKeys: byKeys}
 }
 
-// part is one Kinesis record of a page: entries from..to of buf, or itself.
-type part struct {
-	from, to int
-	plain    bool
-	outside  int // of the entries
-	fate     fate
-	corrupt  *aggregation.CorruptError
-}
-
-// unpack works in two passes, so that a page costs one slice of records of exactly its size.
+// unpack takes one Kinesis record after the other apart, so that what it needs for that stays in the processor's cache, and guesses how much room all of
+// them need: a page should cost one slice of records.
 func (u *unpacker) unpack(p *fetch.Page) unpacked {
-	u.buf = u.buf[:0]
-	parts := make([]part, len(p.Records))
-	total := 0
+	if len(p.Records) == 0 {
+		return unpacked{}
+	}
+	byKeys := u.sieve.looks() && u.byKeys()
+	out := unpacked{records: make([]Record, 0, max(len(p.Records), int(u.dense*float64(p.Bytes)*17/16)))}
+	read, found := 0, 0
 	for i := range p.Records {
-		parts[i] = u.decode(&p.Records[i])
-		total += parts[i].to - parts[i].from
-		if parts[i].plain {
-			total++
+		r := &p.Records[i]
+		read += len(r.Data) + len(r.PartitionKey)
+		var corrupt *aggregation.CorruptError
+		var err error
+		u.buf, err = aggregation.Decode(u.buf[:0], r.Data)
+		found += max(1, len(u.buf))
+		if need := len(out.records) + max(1, len(u.buf)); need > cap(out.records) {
+			all := float64(need) * float64(p.Bytes) / float64(read) * 17 / 16
+			out.records = slices.Grow(out.records, min(int(all), 2*need+firstGuess)-len(out.records))
 		}
+		if err != nil && !errors.As(err, &corrupt) {
+			u.plain(&out, r)
+			continue
+		}
+		u.aggregate(&out, r, corrupt, byKeys)
 	}
-	u.filter(p, parts)
-	out := unpacked{records: make([]Record, 0, total)}
-	for i := range p.Records {
-		u.add(&out, &p.Records[i], &parts[i])
-	}
-	clear(u.buf) // it must not keep the page alive
+	u.dense = float64(found) / float64(max(1, read))
+	clear(u.buf[:cap(u.buf)]) // it must not keep the page alive
 	if cap(u.buf) > keptEntries {
 		u.buf, u.outside = nil, nil
 	}
 	return out
 }
 
-func (u *unpacker) decode(r *fetch.Record) part {
-	p := part{from: len(u.buf)}
-	var err error
-	u.buf, err = aggregation.Decode(u.buf, r.Data)
-	p.to = len(u.buf)
-	p.plain = err != nil && !errors.As(err, &p.corrupt)
-	return p
-}
-
-// filter decides what becomes of the aggregates of a page.
-func (u *unpacker) filter(p *fetch.Page, parts []part) {
-	if !u.sieve.looks() {
-		return
-	}
-	byKeys := u.byKeys()
-	u.outside = append(u.outside[:0], make([]bool, len(u.buf))...)
-	for i := range parts {
-		q := &parts[i]
-		q.outside, q.fate = u.sieve.judge(p.Records[i].PartitionKey, u.buf[q.from:q.to], q.corrupt == nil, u.outside[q.from:q.to])
-		if !byKeys {
-			q.fate = keepAll
-		}
+// plain appends a record that is no aggregate.
+func (u *unpacker) plain(out *unpacked, r *fetch.Record) {
+	out.end = r.Position
+	if r.Position.Compare(u.start) > 0 {
+		out.records = append(out.records, Record{
+			PartitionKey: r.PartitionKey, Data: r.Data, Position: r.Position, ArrivalTime: r.Arrival, Encrypted: r.Encrypted, shard: u.shard,
+		})
 	}
 }
 
-// add appends what is to be delivered of one Kinesis record, and accounts for what is not.
-func (u *unpacker) add(out *unpacked, r *fetch.Record, p *part) {
-	rec := Record{shard: u.shard, ArrivalTime: r.Arrival, Encrypted: r.Encrypted}
-	if p.plain {
-		rec.PartitionKey, rec.Data, rec.Position = r.PartitionKey, r.Data, r.Position
-		out.end = r.Position
-		if r.Position.Compare(u.start) > 0 {
-			out.records = append(out.records, rec)
-		}
-		return
-	}
-	rec.Aggregated = true
+// aggregate appends what is to be delivered of the aggregate in buf, and accounts for what is not.
+func (u *unpacker) aggregate(out *unpacked, r *fetch.Record, corrupt *aggregation.CorruptError, byKeys bool) {
+	fate, outside := u.judge(r, corrupt == nil, byKeys)
+	begun := r.Position.Compare(u.start) > 0 // then so are all entries
 	var dropped gap
-	for i := range u.buf[p.from:p.to] {
-		in := &u.buf[p.from+i]
-		at := sub(r.Position, in.Sub)
-		if at.Compare(u.start) <= 0 {
+	for i := range u.buf {
+		in := &u.buf[i]
+		at := r.Position.WithSub(int64(in.Sub))
+		if !begun && at.Compare(u.start) <= 0 {
 			continue
 		}
-		outside := p.outside > 0 && u.outside[p.from+i]
-		if p.fate == dropAll || p.fate == dropOutside && outside {
+		away := outside > 0 && u.outside[i]
+		if fate == dropAll || fate == dropOutside && away {
 			dropped.add(at)
 			continue
 		}
-		if outside {
+		if away {
 			out.outside.add(at)
 		}
-		rec.PartitionKey, rec.ExplicitHashKey, rec.Data, rec.Position = in.PartitionKey, in.ExplicitHashKey, in.Data, at
-		out.records = append(out.records, rec)
+		out.records = append(out.records, Record{
+			PartitionKey: in.PartitionKey, ExplicitHashKey: in.ExplicitHashKey, Data: in.Data, Position: at, ArrivalTime: r.Arrival,
+			Aggregated: true, Encrypted: r.Encrypted, shard: u.shard,
+		})
 	}
 	out.drop(dropped, OutsideRange, u.shard)
-	var unreadable gap
-	entries := p.to - p.from
-	if p.corrupt != nil {
-		entries += len(p.corrupt.Subs)
-		for _, i := range p.corrupt.Subs {
-			if at := sub(r.Position, i); at.Compare(u.start) > 0 {
-				unreadable.add(at)
-			}
-		}
-		if out.corrupt == nil && unreadable.n > 0 {
-			out.corrupt = p.corrupt
-		}
+	entries := len(u.buf)
+	if corrupt != nil {
+		entries += len(corrupt.Subs)
+		u.unreadable(out, r, corrupt)
 	}
-	out.drop(unreadable, Corrupt, u.shard)
 	// The place behind the aggregate is its last entry, delivered or not; of one without entries, the record itself.
-	out.end = sub(r.Position, max(0, entries-1))
+	out.end = r.Position.WithSub(int64(max(0, entries-1)))
 }
 
-// sub is the place of an entry of the aggregate at p.
-func sub(p checkpoint.Position, entry int) checkpoint.Position {
-	if entry == 0 {
-		return p
+// judge says what becomes of the aggregate in buf, and how many of its entries lie outside the shard.
+func (u *unpacker) judge(r *fetch.Record, whole, byKeys bool) (f fate, outside int) {
+	if !u.sieve.looks() {
+		return keepAll, 0
 	}
-	at, _ := checkpoint.At(p.Sequence(), int64(entry)) // cannot fail: the sequence number is p's
-	return at
+	u.outside = append(u.outside[:0], make([]bool, len(u.buf))...)
+	outside, f = u.sieve.judge(r.PartitionKey, u.buf, whole, u.outside)
+	if !byKeys {
+		f = keepAll
+	}
+	return f, outside
+}
+
+// unreadable accounts for entries that cannot be read.
+func (u *unpacker) unreadable(out *unpacked, r *fetch.Record, corrupt *aggregation.CorruptError) {
+	var g gap
+	for _, i := range corrupt.Subs {
+		if at := r.Position.WithSub(int64(i)); at.Compare(u.start) > 0 {
+			g.add(at)
+		}
+	}
+	if out.corrupt == nil && g.n > 0 {
+		out.corrupt = corrupt
+	}
+	out.drop(g, Corrupt, u.shard)
 }
 
 // gap is a number of records that are not delivered.
