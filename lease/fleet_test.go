@@ -1,8 +1,12 @@
 package lease
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
 )
 
 func TestOnlyWhatMovesProvesAFleetOfKCL3(t *testing.T) {
@@ -36,5 +40,26 @@ func TestOnlyWhatMovesProvesAFleetOfKCL3(t *testing.T) {
 		if got := moving(c.before, c.now); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// KCL elects whoever owns leases to compare the table with the stream: if that is one of ours, nobody else does it.
+func TestEveryWorkerMendsTheTableBesideWorkersOfKCL(t *testing.T) {
+	t.Parallel()
+	c := &Coordinator{owner: "me", log: zap.NewNop()}
+	c.succession.seen.owners = map[string]time.Duration{"me": 0}
+	for i := range 9 {
+		c.succession.seen.owners[fmt.Sprint("java", i)] = 0
+	}
+	if c.rank() == 0 {
+		t.Fatal("this proves nothing")
+	}
+	c.meet(map[string]bool{"java0": true})
+	if n := c.rank(); n != 0 {
+		t.Errorf("%d come before", n)
+	}
+	c.meet(nil)
+	if c.rank() == 0 {
+		t.Error("without workers of KCL one of many does it")
 	}
 }
