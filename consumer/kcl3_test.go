@@ -61,11 +61,9 @@ func (k *kcl3) ran(mode string) {
 		k.table(k.state, k.stateKey)
 		k.table(k.metrics, k.metricsKey)
 	}
-	for _, id := range []string{shard0, shard1} {
-		k.put(tableName, map[string]ddb.AttributeValue{
-			"leaseKey": str(id), "leaseOwner": str("java3"), "leaseCounter": num(7), "ownerSwitchesSinceCheckpoint": num(0), "checkpoint": str("TRIM_HORIZON"),
-			"checkpointSubSequenceNumber": num(0), "entityType": str("LEASE"), "throughputKBps": num(1), "startingHashKey": str("0"), "endingHashKey": str("5"),
-		})
+	for _, item := range k.f.s.Items(tableName) {
+		item["leaseOwner"], item["leaseCounter"], item["entityType"], item["throughputKBps"] = str("java3"), num(7), str("LEASE"), num(1)
+		k.put(tableName, item)
 	}
 	k.put(k.state, map[string]ddb.AttributeValue{
 		k.stateKey: str("Migration3.0"), "entityType": str("CLIENT_VERSION_MIGRATION"), "cv": str("CLIENT_VERSION_" + mode), "mb": str("java3"), "mts": num(1),
