@@ -90,6 +90,14 @@ func (e *IdentityError) Error() string {
 	return fmt.Sprintf("consumer: stream %s: shard %s: the lease table is about another stream: it has %s, found was %s", e.Stream, e.Shard, e.Stored, e.Found)
 }
 
+// FleetError says that workers of KCL 3.x run this application, and live. Their leader assigns shards, so a worker that takes them cannot join: let them
+// stop first, or set their fleet back to the protocol of 2.x (KclMigrationTool). Rows and tables that a stopped fleet left behind do no harm.
+type FleetError struct{ Owners []string }
+
+func (e *FleetError) Error() string {
+	return fmt.Sprintf("consumer: live workers of KCL 3.x run this application: %s", strings.Join(e.Owners, ", "))
+}
+
 // DrainError is Run's answer when a graceful stop was cut short: the leases of these shards were not released, because your code had not returned
 // from them. Other workers take them when they have expired; nothing is lost.
 type DrainError struct{ Shards []string }

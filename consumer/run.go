@@ -17,7 +17,8 @@ import (
 // and shards whose code returns within two seconds are still released. The values of ctx reach your code.
 //
 // Run returns nil after a complete stop and *[DrainError] after one that was cut short. *[IdentityError] says that the lease table is about another stream,
-// or about one that was deleted and made again, also while Run works: it stops then, as Shutdown would make it. Other errors come from the start, before
+// or about one that was deleted and made again, also while Run works: it stops then, as Shutdown would make it. *[FleetError] says that live
+// workers of KCL 3.x run this application: at the start it takes 35 seconds to tell them from what a stopped fleet left behind; later this worker stops. Other errors come from the start, before
 // anything was read: *[ConfigError] (the stream does not exist, or may not be listed; the fan-out consumer cannot be used or registered), *lease.TableError,
 // [ErrRunning]. Throttling, outages, lost leases and a lease table that vanishes never end Run; [Consumer.Health] tells of them.
 //
@@ -105,7 +106,10 @@ func (c *Consumer) work(ctx, running context.Context) error {
 	<-watched
 	<-mended
 	var left *lease.DrainError
+	var fleet *lease.FleetError
 	switch {
+	case errors.As(err, &fleet):
+		err = &FleetError{Owners: fleet.Owners}
 	case errors.Is(err, lease.ErrRunning):
 		err = nil // the stop overtook the start of the coordinator, which then holds nothing
 	case errors.As(err, &left):

@@ -24,6 +24,10 @@ func (c *Consumer) start(ctx context.Context) error {
 	if err := c.attempt(ctx, "open lease table", c.store.Open, c.hopelessTable); err != nil {
 		return err
 	}
+	alone := func(ctx context.Context) error { return c.coordinator.CheckFleet(ctx, c.cfg.Application) }
+	if err := c.attempt(ctx, "look for KCL 3.x", alone, c.hopelessTable); err != nil {
+		return err
+	}
 	list := func(ctx context.Context) error {
 		_, _, err := c.listing.refresh(ctx)
 		return err
@@ -98,7 +102,10 @@ func (c *Consumer) attempt(ctx context.Context, what string, op func(context.Con
 func (c *Consumer) hopelessTable(err error) error {
 	var table *lease.TableError
 	var future *lease.FutureError
+	var fleet *lease.FleetError
 	switch {
+	case errors.As(err, &fleet):
+		return &FleetError{Owners: fleet.Owners}
 	case errors.As(err, &future):
 		return &ConfigError{Field: "Start", Problem: "is a time that has not come yet", Err: err}
 	case errors.As(err, &table):

@@ -47,8 +47,16 @@ type Coordinator struct {
 	rests      map[string]time.Duration // keys it does not ask for until then, monotonic: their owners declined
 	moving     map[string]bool          // keys it gets ready to give to whoever asked
 	beside     bool                     // there are workers of KCL
+	fleet      error                    // a *FleetError, why this worker stopped; nil if there was none
+	signs      []Sign                   // that CheckFleet read last
+	checked    bool                     // it did
+
+	application string // for the names of KCL's other tables
 
 	tended tended
+	alarm  chan *FleetError  // capacity 1
+	handed map[string]string // hand-offs of KCL 3.x that the last look showed, by key; of the goroutine that looks
+	looked bool              // there was one
 }
 
 // Health is a snapshot of a coordinator's relation to its table.
@@ -85,7 +93,7 @@ func New(worker string, s Store, cfg Config, opts ...Option) (*Coordinator, erro
 	return &Coordinator{
 		owner: owner, store: s, cfg: cfg.WithDefaults(), hooks: o.hooks, clock: newClock(), seed: o.seed, rng: rng,
 		log:  o.log.With(zap.String("worker", owner)),
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), alarm: make(chan *FleetError, 1),
 		keepers: make(map[string]*keeper),
 		asks:    make(map[string]bool), rests: make(map[string]time.Duration), moving: make(map[string]bool),
 	}, nil

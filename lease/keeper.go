@@ -221,12 +221,15 @@ func (k *keeper) request(w *write) {
 	ctx, cancel := context.WithTimeout(k.r.io, k.c.cfg.RequestTimeout)
 	defer cancel()
 	row, err := k.c.store.Write(ctx, k.key, w.when, w.set)
+	var conflict *ConflictError
+	if errors.As(err, &conflict) {
+		k.c.refusedBy(conflict.Current)
+	}
 	k.do(func(now instant) effects {
-		var conflict *ConflictError
 		switch {
 		case err == nil:
 			return k.m.answered(now, row)
-		case errors.As(err, &conflict):
+		case conflict != nil:
 			return k.m.refused(now, conflict.Current, conflict.Absent)
 		}
 		return k.m.unanswered(now)
@@ -239,6 +242,9 @@ func (k *keeper) read() {
 	ctx, cancel := context.WithTimeout(k.r.io, k.c.cfg.RequestTimeout)
 	defer cancel()
 	row, err := k.c.store.Get(ctx, k.key)
+	if err == nil {
+		k.c.refusedBy(&row)
+	}
 	k.do(func(now instant) effects {
 		switch {
 		case err == nil:

@@ -65,10 +65,14 @@ func mendEvery(rank int) time.Duration {
 	return min(time.Duration(n*n)*mendInterval, mendMax)
 }
 
-// rank is how many workers of the last look come before this one as those who mend the table.
+// rank is how many workers of the last look come before this one as those who mend the table. Beside workers of KCL each of ours comes first: KCL elects who does it
+// out of the owners in the table, ours among them, and if it elects one of ours no worker of KCL does it.
 func (c *Coordinator) rank() (rank int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.beside {
+		return 0
+	}
 	mine := rendezvous("mend", c.owner)
 	for owner := range c.succession.seen.owners {
 		if owner != "" && owner != c.owner && rendezvous("mend", owner) > mine {

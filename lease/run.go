@@ -21,6 +21,7 @@ import (
 // nobody, else to the worker that asked for it; if nobody asks any more, because it took longer than HandoffTimeout, serve is called again.
 //
 // The end of ctx is a hard stop: contexts of serve end with ctx's cause, and what has not returned within two seconds is left behind, its leases to expire.
+// A live fleet of KCL 3.x is met in the same way, with HandoffTimeout for the stop, and Run returns *FleetError.
 // Run returns nil after everything was released, *DrainError after it was not, ErrRunning if it was called before. Throttling, outages and a lost table
 // never end it: see [Coordinator.Health].
 func (c *Coordinator) Run(ctx context.Context, serve func(ctx context.Context, t *Tenure) error) error {
@@ -51,6 +52,8 @@ func (c *Coordinator) Run(ctx context.Context, serve func(ctx context.Context, t
 		_ = c.shut(ctx) // what it has to say, drained says
 	})
 	r.asks.Go(func() { c.tend(watch) })
+	r.asks.Go(func() { c.lookOut(watch) })
+	r.asks.Go(func() { c.yield(watch) })
 	c.watch(watch, r)
 	err := c.drained()
 	if !disarm() {
@@ -60,7 +63,7 @@ func (c *Coordinator) Run(ctx context.Context, serve func(ctx context.Context, t
 	c.passOn(io)
 	stopIO()
 	r.requests.Wait()
-	return err
+	return c.because(err)
 }
 
 // running is what the tenures of one Run share.
@@ -113,6 +116,7 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 		v.held[k.key] = true
 	}
 	c.asked(&v)
+	c.hands(rows)
 	v.others = seen.others(rows)
 	c.meet(v.others)
 	p := makePlan(v)

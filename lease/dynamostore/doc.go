@@ -39,6 +39,8 @@
 // Open ever creates a table. One that vanishes while workers run may be about to be restored, and an empty one in its place would start every shard
 // again: the methods answer types.ResourceNotFoundException instead.
 //
+// What KCL 3.x keeps beside leases, there and in tables of its own, is read to see whether it runs ([Store.Signs]), and never written.
+//
 // Permissions on the table: dynamodb:DescribeTable, GetItem, PutItem, UpdateItem, DeleteItem, Scan; on its index (table/…/index/*): Query, Scan; for Open
 // to create it also CreateTable, TagResource if there are tags, and UpdateContinuousBackups for point-in-time recovery. Without those on the index
 // everything works, but every worker reads the whole table every two seconds.
