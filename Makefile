@@ -1,6 +1,6 @@
 # One word for what a contributor does most. `.ci/run` is what must pass before a merge.
 
-.PHONY: test race lint bench fuzz sim mutants caught quickstart oracles speed api
+.PHONY: test race lint bench fuzz sim crowds mutants caught quickstart oracles speed api
 
 test: ## every test, as a user runs them
 	go test ./...
@@ -21,6 +21,9 @@ SEEDS ?= 200
 sim: ## fleets with faults, SEEDS of them: of the lease core alone, and of whole processes
 	go test ./lease -count=1 -run Sim -sim.seeds $(SEEDS)
 	go test ./internal/sim -count=1 -timeout 0 -v -run Fleet -sim.seeds $(SEEDS)
+
+crowds: ## producers that saturate one shard, twenty seeds: throttles, throughput, order
+	go test ./producer ./producer/internal/send -count=1 -v -run 'Share|InOrder|Latecomer' -crowds 20
 
 mutants: ## take the guarantees out one by one: a test must notice each time
 	go run ./internal/mutants

@@ -60,7 +60,7 @@ var benchmarkKeys = func() []string {
 
 // putAndWait puts b.N records of 100 bytes from several goroutines and waits until all are stored. One operation is one user record.
 func putAndWait(b *testing.B, k producer.KinesisAPI, goroutines int) {
-	p, err := producer.New(producer.Config{Stream: "bench", BufferBytes: 256 << 20, BufferRecords: 1 << 20}, k)
+	p, err := producer.New(producer.Config{Stream: "bench", BufferBytes: 256 << 20, BufferRecords: 1 << 20, RateLimit: -1}, k)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -41,6 +41,13 @@ type Config struct {
 	// key keep their order too, as with Ordered and OrderedGaps, but all shards wait for the slowest.
 	InFlight int
 
+	// RateLimit is how much is sent to one shard at most, in percent of the 1,000 records and the 1 MiB a second that a shard takes. It is adapted
+	// downwards: a shard of which nothing is known yet is begun with 2 percent, doubled about every half second until a throttle, each throttle lowers its
+	// rate, and what is stored raises it, so that producers that know nothing of each other share a shard with few refusals. Beyond 100 percent only
+	// a shard's burst capacity is used, until the first throttle. Other shards are not affected. With a negative value nothing is held back until the service
+	// refuses it. Default: 150 (KPL rateLimit, which is not adapted). Negative: none.
+	RateLimit int
+
 	// RecordTTL is when a record that could not be stored is given up, with ErrExpired; a request that is under way is waited for. Default: never: the
 	// buffer fills, and Put waits. (KPL recordTtl gives up after 30 s.)
 	RecordTTL time.Duration
@@ -67,6 +74,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.BatchRecords, maxBatchRecords)
 	def(&c.BatchBytes, 5<<20)
 	def(&c.InFlight, 24)
+	def(&c.RateLimit, 150)
 	def(&c.RequestTimeout, 6*time.Second)
 	def(&c.BufferBytes, 64<<20)
 	def(&c.BufferRecords, 100_000)

@@ -194,7 +194,7 @@ func barePuts(t *testing.T, k *kinesis.Client) func() int {
 func produce(t *testing.T, k producer.KinesisAPI) func() int {
 	data := make([]byte, 100)
 	return func() int {
-		p, err := producer.New(producer.Config{Stream: "bench"}, k)
+		p, err := producer.New(producer.Config{Stream: "bench", RateLimit: -1}, k)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -90,7 +90,7 @@ func TestAnAggregateKeepsOrderKeysAndExplicitHashKeys(t *testing.T) {
 }
 
 func TestWithoutAggregationEveryRecordGoesAlone(t *testing.T) {
-	bubble(t, 2, producer.Config{AggregateBytes: -1, BatchRecords: 10}, func(w *world) {
+	bubble(t, 2, producer.Config{AggregateBytes: -1, BatchRecords: 10, RateLimit: -1}, func(w *world) {
 		l := newLoad(w)
 		for i := range 95 {
 			l.put(fmt.Sprint("key-", i%7))

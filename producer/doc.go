@@ -33,6 +33,15 @@
 //
 // While the shards were never listed, records wait; they are not sent blindly.
 //
+// # Flow
+//
+// A shard refuses what is more than it takes, and nobody says how many producers share it. So each of them finds its rate by itself, for each shard: it
+// begins small, grows until the shard refuses something, and then lowers its rate and lets it grow again, slowly at first. Where a shard is
+// saturated, aggregates become smaller than Config.AggregateBytes, 10 KiB at least, so that less is refused at a time. Two or ten producers that
+// saturate a shard have less than 5 in 100 Kinesis records refused, fifty less than 10, from a cold start on, and use what the shard gives (StreamHealth.Throttled
+// tells the share). A producer that has a shard for itself has a tenth of it after two seconds and all of it after six to eight; who cannot wait sets
+// Config.RateLimit to -1, and is throttled instead.
+//
 // # Resharding
 //
 // When a shard has been split, an aggregate made for it reaches one of its children, although some of its records belong to the other. Readers of the format
@@ -74,8 +83,8 @@
 // goes on, the record itself if it is put again first. The records of one Kinesis record fail together and count as one failure. With Config.OrderedGaps
 // successors are stored. A record that failed with MayExist may still turn up behind newer ones.
 //
-// The price is that a lane has one Kinesis record a round trip. Aggregates grow with the time that takes, retries included, up to 1 MiB, so a shard can still
-// be filled; without aggregation it is one record a round trip.
+// The price is that a lane has one Kinesis record a round trip. Aggregates grow with the time that takes, retries included, up to 1 MiB, so that most of a
+// shard can still be used; without aggregation it is one record a round trip.
 //
 // # What a context bounds
 //

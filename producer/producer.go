@@ -79,6 +79,7 @@ func New(cfg Config, k KinesisAPI, opts ...Option) (*Producer, error) {
 	cfg = cfg.WithDefaults()
 	cfg.Linger = max(cfg.Linger, 0)
 	cfg.AggregateBytes = max(cfg.AggregateBytes, 0)
+	cfg.RateLimit = max(cfg.RateLimit, 0)
 	p := &Producer{cfg: cfg, kinesis: k, log: zap.NewNop(), done: make(chan struct{})}
 	for _, o := range opts {
 		if o, ok := o.(option); ok {
@@ -111,7 +112,7 @@ func (p *Producer) limits() send.Limits {
 	cfg := &p.cfg
 	return send.Limits{
 		Linger: cfg.Linger, AggregateBytes: cfg.AggregateBytes, BatchRecords: cfg.BatchRecords, BatchBytes: cfg.BatchBytes,
-		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL, Ordered: cfg.Ordered, Gaps: cfg.OrderedGaps,
+		InFlight: cfg.InFlight, RecordTTL: cfg.RecordTTL, Ordered: cfg.Ordered, Gaps: cfg.OrderedGaps, RatePercent: cfg.RateLimit,
 	}
 }
 

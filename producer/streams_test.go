@@ -217,7 +217,7 @@ func TestARecordLargerThanAStreamsPartIsAccepted(t *testing.T) {
 }
 
 func TestHealthTellsHowMuchIsThrottled(t *testing.T) {
-	bubble(t, 1, producer.Config{AggregateBytes: -1}, func(w *world) {
+	bubble(t, 1, producer.Config{AggregateBytes: -1, RateLimit: -1}, func(w *world) {
 		w.ready()
 		w.s.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 1)).Times(1)
 		for range 99 {

@@ -49,6 +49,10 @@ func bubble(t *testing.T, shards int, cfg producer.Config, fn func(w *world), op
 	})
 }
 
+func clientOf(s *kinesistest.Server, name string) *kinesis.Client {
+	return kinesis.NewFromConfig(s.Config(name))
+}
+
 func (w *world) producer(cfg producer.Config, opts ...producer.Option) *producer.Producer {
 	w.Helper()
 	cfg.Stream = cmp.Or(cfg.Stream, stream)

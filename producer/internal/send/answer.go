@@ -61,31 +61,55 @@ func (c *Core) Answer(r *Request, reply Reply, now time.Time, step *Step) {
 		result := reply.Results[i]
 		c.note(e, r, result.Shard, result.Failure, now)
 		l := c.lanes[c.shards.Predict(e.low)]
-		if !l.stored && !l.failed {
+		if !l.answered {
+			l.answered = true
 			lanes = append(lanes, l)
 		}
 		switch {
 		case result.Err == nil:
 			l.stored = true
+			l.flow.stored(e.Bytes, r.Start, now)
 			l.cycled(e, now)
 			e.shard, e.sequence = result.Shard, result.Sequence
 			c.judge(e, step)
 		case permanent(result.Class):
 			c.fail(e, result.Err, step)
 		default:
-			l.failed = true
+			c.heed(e, l, result.Class)
 			c.retry(e, step)
 		}
 	}
 	for _, l := range lanes {
-		if l.failed {
-			l.delay.fail(c.rng, r.Start, now)
-		} else if l.stored {
-			l.delay.succeed()
-		}
-		l.stored, l.failed = false, false
+		c.learn(l, r.Start, now)
 	}
 	c.breakOff(step)
+}
+
+// heed notes in the entry's lane that it failed. A fault of the service that is no throttle is usually over at once, so the first time does not hold
+// up the lane.
+func (c *Core) heed(e *Entry, l *lane, class awsx.Class) {
+	if class != awsx.Throttle {
+		l.flow.failed(e.Bytes)
+		l.failed = l.failed || e.tries > 1
+		return
+	}
+	l.failed = true
+	if e.lane == l.shard.ID { // and not that of a parent, whose room it did not find
+		l.throttled = max(l.throttled, e.Bytes)
+	}
+}
+
+// learn draws the conclusions from an answer to a request that was begun at start.
+func (c *Core) learn(l *lane, start, now time.Time) {
+	if l.throttled > 0 {
+		l.flow.throttle(start, now, l.throttled)
+	}
+	if l.failed {
+		l.delay.fail(c.rng, start, now)
+	} else if l.stored {
+		l.delay.succeed()
+	}
+	l.answered, l.stored, l.failed, l.throttled = false, false, false, 0
 }
 
 // permanent are the classes of errors that the same record meets again and again.

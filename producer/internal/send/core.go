@@ -19,6 +19,7 @@ type Limits struct {
 	RecordTTL      time.Duration // 0: never
 	Ordered        bool          // one unsettled Kinesis record of a lane
 	Gaps           bool          // go on behind a record that failed, although Ordered
+	RatePercent    int           // of what a shard takes; 0: no limit
 }
 
 // Errors are the caller's, so that its users can match them: of items that outlive RecordTTL or Stop, and of those behind a failed one when Ordered.
@@ -39,9 +40,6 @@ const (
 	// mostResends is how often a record may have been part of an aggregate that was re-sent; after that it goes alone, which is right on any shard.
 	// So resending ends also where the map never fits, for instance on a stream that distributes records by itself.
 	mostResends = 3
-
-	// shardBytes is what one lane gets of a request if others wait: a shard takes 1 MiB a second.
-	shardBytes = 1 << 20
 
 	// burstBytes of one shard are sent without waiting for Linger, if they fill an aggregate (KPL's per-shard flush).
 	burstBytes = 256 << 10
@@ -151,7 +149,7 @@ func (c *Core) Shards() *route.Map { return c.shards }
 // SetMap puts a new map into force: what waits in the lane of a shard that is no longer open moves to the lanes of its successors, in acceptance
 // order, and what was stored on a shard that nobody knew is judged again.
 func (c *Core) SetMap(m *route.Map, step *Step) {
-	old := c.lanes
+	before, old := c.shards, c.lanes
 	c.shards, c.refusal = m, nil
 	kept := make(map[string]*lane, len(old))
 	for _, l := range old {
@@ -165,7 +163,7 @@ func (c *Core) SetMap(m *route.Map, step *Step) {
 			c.lanes[i] = l
 			delete(kept, s.ID)
 		} else {
-			c.lanes[i] = newLane(s)
+			c.lanes[i] = c.newLane(s, before, old)
 		}
 	}
 	var items []*Item

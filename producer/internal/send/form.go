@@ -32,7 +32,7 @@ func (c *Core) Next(now time.Time) (*Request, time.Time) {
 	r := &Request{}
 	for i := range c.lanes {
 		l := c.lanes[(c.cursor+i)%len(c.lanes)]
-		if c.blocked(l) || now.Before(l.delay.until) {
+		if c.blocked(l) || now.Before(l.delay.until) || now.Before(l.flow.open(now)) {
 			continue
 		}
 		if full := c.fill(r, l, now); full {
@@ -74,6 +74,10 @@ func (c *Core) due(now time.Time) (due bool, wake time.Time) {
 			earlier(l.delay.until)
 			continue
 		}
+		if open := l.flow.open(now); now.Before(open) {
+			earlier(open)
+			continue
+		}
 		if len(l.ready) > 0 || l.bytes >= burst || c.lingered(l, now) {
 			return true, time.Time{}
 		}
@@ -103,13 +107,15 @@ func (l *lane) records(aggregateBytes int) int {
 	return l.bytes / aggregateBytes
 }
 
-// fill adds to r what the lane has for it, and reports whether r is full. With one request at a time it is one Kinesis record of a lane: PutRecords
-// does not stop at an entry that fails, so a second one of the same shard could be stored while the first was not.
+// fill adds to r what the lane has for it and may send, at most what its shard takes in a second, and reports whether r is full. With one request at a
+// time it is one Kinesis record of a lane: PutRecords does not stop at an entry that fails, so a second one of the same shard could be stored while the
+// first was not.
 //
 // Records that have still a quarter of Linger to wait go along with the request: so lanes whose moments come shortly after one another share requests
 // instead of making one each.
 func (c *Core) fill(r *Request, l *lane, now time.Time) (full bool) {
 	soon := now.Add(c.limits.Linger / 4)
+	grant := l.flow.grant()
 	for bytes := 0; ; {
 		if len(l.ready) == 0 {
 			if len(l.queue) == 0 || !c.full(l) && !c.lingered(l, soon) {
@@ -121,7 +127,7 @@ func (c *Core) fill(r *Request, l *lane, now time.Time) (full bool) {
 		if len(r.Entries) >= c.limits.BatchRecords || len(r.Entries) > 0 && r.Bytes+e.Bytes > c.limits.BatchBytes {
 			return true
 		}
-		if bytes > 0 && bytes+e.Bytes > shardBytes {
+		if bytes > 0 && bytes+e.Bytes > shardBytes || !l.flow.take(&grant, e.Bytes, bytes == 0, now) {
 			return false
 		}
 		l.takeReady()

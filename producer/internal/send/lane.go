@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kinesiskit/kinesiskit/producer/internal/route"
 	"github.com/kinesiskit/kinesiskit/shard"
 )
 
@@ -12,6 +13,7 @@ import (
 type lane struct {
 	shard shard.Shard
 	delay backoff
+	flow  *flow
 
 	held  int           // unsettled Kinesis records that may hold keys of this lane, see Core.hold
 	cycle time.Duration // from the making of a Kinesis record to its verdict, see Core.target
@@ -20,12 +22,25 @@ type lane struct {
 	queue []*Item
 	bytes int // lower bound of what the queue's items take in aggregates
 
-	// Of the answer that is being read.
-	stored, failed bool
+	// Of the answer that is being read; throttled is the largest Kinesis record that was, in bytes.
+	answered, stored, failed bool
+	throttled                int
 }
 
-func newLane(s shard.Shard) *lane {
-	return &lane{shard: s, delay: backoff{first: laneFirst, most: laneMost}}
+func newLane(s shard.Shard, f *flow) *lane {
+	return &lane{shard: s, flow: f, delay: backoff{first: laneFirst, most: laneMost}}
+}
+
+// newLane makes the lane of a shard that was not open in the map before, whose lanes are old. What was sent to those that had its hash keys tells how
+// fast it may be sent to.
+func (c *Core) newLane(s shard.Shard, before *route.Map, old []*lane) *lane {
+	l := newLane(s, newFlow(c.limits, c.rng))
+	if before != nil {
+		for _, from := range old[before.Predict(s.Range.Start) : before.Predict(s.Range.End)+1] {
+			l.flow.inherit(from.flow)
+		}
+	}
+	return l
 }
 
 func (l *lane) push(it *Item) {

@@ -59,13 +59,17 @@ const (
 )
 
 // target is how large the lane's next aggregate may be. In order a lane has one Kinesis record in each cycle, from its making to its verdict, retries
-// included. The longer a cycle takes, the more has to be in one record for the shard to be used.
+// included. The longer a cycle takes, the more has to be in one record for the shard to be used: what the lane's budget has become meanwhile, or without
+// a limit what the shard takes in the time of a cycle.
 func (c *Core) target(l *lane) int {
 	if !c.limits.Ordered || c.limits.AggregateBytes == 0 {
-		return c.limits.AggregateBytes
+		return min(c.limits.AggregateBytes, l.flow.size())
 	}
-	cycle := int(headroom * shardBytes * l.cycle.Seconds())
-	return max(c.limits.AggregateBytes, min(cycle, mostAggregate))
+	if l.flow != nil {
+		return min(max(l.flow.size(), int(l.flow.bytes*shardBytes)), mostAggregate)
+	}
+	full := int(headroom * shardBytes * l.cycle.Seconds())
+	return max(c.limits.AggregateBytes, min(full, mostAggregate))
 }
 
 // cycled notes at now that the lane's entry is stored. An answer that came late once counts less than what is usual.
