@@ -224,3 +224,15 @@ func TestAnAggregateThatFailedIsNotSentToAnAutoStream(t *testing.T) {
 		})
 	}
 }
+
+// Whoever cannot say how the stream distributes records holds nothing up for long.
+func TestADescriptionWithoutAnAnswerHoldsRecordsUpForTwoSeconds(t *testing.T) {
+	bubble(t, 1, producer.Config{}, func(w *world) {
+		w.s.On("DescribeStreamSummary", kinesistest.Delay(time.Hour)).From("producer")
+		start := time.Now()
+		w.ready()
+		if took := time.Since(start); took > 2500*time.Millisecond {
+			w.Errorf("took %v", took)
+		}
+	})
+}

@@ -96,7 +96,8 @@
 //
 // # Memory, goroutines, seeds
 //
-// Config.BufferBytes and BufferRecords bound what is accepted and has no verdict. New does no I/O and starts nothing; the producer's goroutines start with the
+// Config.BufferBytes and BufferRecords bound what is accepted and has no verdict. Beside that, short partition keys that repeat are remembered with their
+// hashes, in half a mebibyte at most, and each shard takes about half a kibibyte. New does no I/O and starts nothing; the producer's goroutines start with the
 // first record and end in Close: one that decides, one for each request under way, and one for callbacks while there are any. Delays have chance in them;
 // WithSeed makes them repeatable. The identity needs kinesis:PutRecords and kinesis:ListShards; with kinesis:DescribeStreamSummary the producer learns how
 // large the stream's records may be (1 MiB, unless it is set to take up to 10 MiB) and how it distributes them. While the first is not known, a record of up to

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,8 @@ type engine struct {
 	mu        sync.Mutex
 	stopped   bool
 	abandonAt time.Time // after a hard stop: when requests are waited for no longer
+
+	effects effects // memory that serves each round
 }
 
 // effects are what was decided.
@@ -75,7 +78,9 @@ func (p *Producer) run() {
 func (p *Producer) advance(in delivery, now time.Time) *effects {
 	e := &p.engine
 	streams := p.streams.all() // those of everything that came in are among them: they were there before it
-	x := &effects{streams: make([]streamEffects, len(streams))}
+	x := &e.effects
+	x.streams = slices.Grow(x.streams[:0], len(streams))[:len(streams)]
+	x.wake = time.Time{}
 	p.inbox.waiting(streams)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -183,6 +188,7 @@ func (p *Producer) carryOut(x *effects, now time.Time) {
 	for i := range x.streams {
 		p.carryOutStream(&x.streams[i], now)
 	}
+	clear(x.streams) // what was settled need not be kept until the next round
 }
 
 func (p *Producer) carryOutStream(x *streamEffects, now time.Time) {
@@ -193,8 +199,8 @@ func (p *Producer) carryOutStream(x *streamEffects, now time.Time) {
 	if x.describe {
 		p.tasks.Go(func() { p.describe(s) })
 	}
-	if x.list {
-		p.tasks.Go(func() { p.list(s, x.full) })
+	if full := x.full; x.list {
+		p.tasks.Go(func() { p.list(s, full) })
 	}
 	for i := range x.Outcomes {
 		p.settle(s, &x.Outcomes[i], now)

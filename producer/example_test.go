@@ -70,3 +70,35 @@ func ExampleProducer_PutAll() {
 	// shardId-000000000000 false
 	// true producer: PartitionKey is empty
 }
+
+// A producer without a stream of its own: each record names one. A stream that stands still fills its part of the buffer, and holds up no other.
+func ExampleRecord_stream() {
+	server := kinesistest.New()
+	defer server.Close()
+	server.CreateStream("orders", 1)
+	server.CreateStream("audit", 1)
+
+	p, err := producer.New(producer.Config{}, kinesis.NewFromConfig(server.Config("example")))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	results, err := p.PutAll(context.Background(), []producer.Record{
+		{Stream: "orders", PartitionKey: "customer-7", Data: []byte("a chair")},
+		{Stream: "audit", PartitionKey: "customer-7", Data: []byte("customer-7 ordered a chair")},
+	})
+	for _, r := range results {
+		fmt.Println(r.Stream, r.Shard, err)
+	}
+	if err := p.Close(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	for _, s := range p.Health().Streams {
+		fmt.Println(s.Stream, s.BufferedRecords, s.Err)
+	}
+	// Output:
+	// orders shardId-000000000000 <nil>
+	// audit shardId-000000000000 <nil>
+	// audit 0 <nil>
+	// orders 0 <nil>
+}

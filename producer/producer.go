@@ -96,7 +96,7 @@ func New(cfg Config, k KinesisAPI, opts ...Option) (*Producer, error) {
 		p.seed = &n
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.streams.byName = make(map[string]*stream)
+	p.streams.present.Store(&directory{byName: make(map[string]*stream)})
 	least := 1
 	if cfg.Stream == "" {
 		least = 2 // a producer without a stream of its own has several

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -78,23 +79,29 @@ func checkStream(name string) error {
 	return nil
 }
 
-// registry knows the streams that records were put to, in the order of their first ones: everything that is done for each of them is done in it.
+// registry knows the streams that records were put to. Each Put asks it, so it is read without a lock: what is read never changes, and is replaced when
+// a stream is added.
 type registry struct {
-	mu     sync.RWMutex
+	mu      sync.Mutex // of who adds
+	present atomic.Pointer[directory]
+}
+
+// directory has streams by name, and in the order of their first records: everything that is done for each of them is done in it.
+type directory struct {
 	byName map[string]*stream
 	list   []*stream
 }
 
-func (r *registry) find(name string) *stream {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.byName[name]
-}
+func (r *registry) all() []*stream { return r.present.Load().list }
 
-func (r *registry) all() []*stream {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.Clip(r.list)
+func (r *registry) find(name string) *stream { return r.present.Load().byName[name] }
+
+// add is called with the lock.
+func (r *registry) add(s *stream) {
+	old := r.present.Load()
+	next := &directory{byName: maps.Clone(old.byName), list: append(slices.Clip(old.list), s)}
+	next.byName[s.name] = s
+	r.present.Store(next)
 }
 
 // streamOf is the stream that a record is for. The error is an *InvalidError.
@@ -118,7 +125,7 @@ func (p *Producer) addStream(name string) *stream {
 	r := &p.streams
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.byName[name]; s != nil { // another Put was first
+	if s := r.find(name); s != nil { // another Put was first
 		return s
 	}
 	// Each stream has its own chance, by its name: what happens to one does not change the delays of another.
@@ -129,8 +136,7 @@ func (p *Producer) addStream(name string) *stream {
 	s.core = send.New(p.limits(), rng, send.Errors{Expired: ErrExpired, Stopped: ErrClosed, Predecessor: ErrPredecessor})
 	s.maxRecord.Store(maxRecord)
 	p.inbox.join(&s.share)
-	r.byName[name] = s
-	r.list = append(r.list, s)
+	r.add(s)
 	return s
 }
 

@@ -233,3 +233,139 @@ func TestHealthTellsHowMuchIsThrottled(t *testing.T) {
 		}
 	})
 }
+
+func TestFlushAndCloseAreForAllStreams(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	several(t, producer.Config{Linger: time.Hour}, func(w *world) {
+		var futures []*producer.Future
+		put := func() {
+			for i := range 30 {
+				f, err := w.p.Put(context.Background(), to(names[i%3], fmt.Sprint(i), 10))
+				if err != nil {
+					w.Fatal(err)
+				}
+				futures = append(futures, f)
+			}
+		}
+		put()
+		w.flush()
+		for _, f := range futures {
+			select {
+			case <-f.Done():
+			default:
+				w.Fatal("not settled by Flush")
+			}
+		}
+		futures = nil
+		put()
+		w.s.On("PutRecords", kinesistest.Status(500)).Stream("b")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := w.p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			w.Errorf("close: %v", err)
+		}
+		for i, f := range futures {
+			if i%3 != 1 {
+				w.stored(f)
+			} else if e := w.failed(f); !errors.Is(e, producer.ErrClosed) || e.Record.Stream != "b" || !e.MayExist {
+				w.Errorf("%+v", e)
+			}
+		}
+	}, names...)
+}
+
+func TestPutsToNewStreamsMayRaceClose(t *testing.T) {
+	several(t, producer.Config{}, func(w *world) {
+		for round := range 100 {
+			p, err := producer.New(producer.Config{}, w.k, producer.WithSeed(uint64(round)))
+			if err != nil {
+				w.Fatal(err)
+			}
+			var mu sync.Mutex
+			accepted, settled := 0, 0
+			var wg sync.WaitGroup
+			for g := range 8 {
+				wg.Go(func() {
+					for i := range 10 {
+						err := p.PutFunc(context.Background(), to([]string{"a", "b", "c"}[(g+i)%3], "k", 10), func(_ producer.Result, err error) {
+							mu.Lock()
+							defer mu.Unlock()
+							settled++
+							if err != nil {
+								w.Error(err)
+							}
+						})
+						if errors.Is(err, producer.ErrClosed) {
+							return
+						}
+						mu.Lock()
+						accepted++
+						mu.Unlock()
+					}
+				})
+			}
+			if err := p.Close(context.Background()); err != nil {
+				w.Fatal(err)
+			}
+			wg.Wait()
+			if accepted != settled {
+				w.Fatalf("%d accepted, %d settled", accepted, settled)
+			}
+		}
+	}, "a", "b", "c")
+}
+
+func TestHooksNameTheStream(t *testing.T) {
+	names := []string{"a", "b"}
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	see := func(what, stream string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[what+" "+stream]++
+	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := kinesistest.New()
+		defer s.Close()
+		for _, name := range names {
+			s.CreateStream(name, 2)
+		}
+		p, err := producer.New(producer.Config{}, kinesis.NewFromConfig(s.Config("producer")), producer.WithHooks(producer.Hooks{
+			RequestStart: func(ctx context.Context, e producer.RequestEvent) context.Context { see("start", e.Stream); return ctx },
+			RequestEnd:   func(_ context.Context, e producer.RequestEvent) { see("end", e.Stream) },
+			Settled:      func(e producer.SettledEvent) { see("settled", e.Result.Stream) },
+			Resent:       func(e producer.ResentEvent) { see("resent", e.Stream) },
+			ShardMap:     func(e producer.ShardMapEvent) { see("map", e.Stream) },
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(n int) {
+			for i := range n {
+				for _, name := range names {
+					if _, err := p.Put(context.Background(), to(name, fmt.Sprint(i), 10)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := p.Flush(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(10)
+		s.Split("b", shardID(0))
+		put(10)
+		if err := p.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if seen["start "+name] != seen["end "+name] || seen["start "+name] == 0 || seen["settled "+name] != 20 || seen["map "+name] == 0 {
+				t.Errorf("%s: %v", name, seen)
+			}
+		}
+		if seen["resent a"] != 0 || seen["resent b"] != 1 {
+			t.Errorf("%v", seen)
+		}
+	})
+}

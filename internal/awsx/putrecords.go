@@ -85,7 +85,7 @@ func appendEntry(b []byte, r *types.PutRecordsRequestEntry) []byte {
 	b = append(b, '{')
 	if r.Data != nil {
 		b = append(b, `"Data":"`...)
-		b = base64.StdEncoding.AppendEncode(b, r.Data)
+		b = appendBase64(b, r.Data)
 		b = append(b, `",`...)
 	}
 	b = appendString(b, `"ExplicitHashKey":`, r.ExplicitHashKey)

@@ -181,5 +181,8 @@ func (c *Core) fits(b *aggregation.Builder, it *Item, most int) bool {
 	if b == nil {
 		return it.weight() < most
 	}
+	if b.Size()+it.bytes()+len(it.Explicit)+mostFraming+len(outerKey) <= most {
+		return true // without a look at the tables
+	}
 	return b.SizeWith(it.encodable())+len(outerKey) <= most
 }

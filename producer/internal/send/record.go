@@ -21,6 +21,9 @@ const (
 	// framing is the least that the format adds to a record's data: tag and length of the record, key index, tag and length of the data.
 	framing = 6
 
+	// mostFraming is more than the format adds to a record's data and keys: five tags, five lengths, two indices.
+	mostFraming = 40
+
 	// mostAttempts bounds the history that is kept of a record that is retried for hours: the first and the latest ones tell the story.
 	mostAttempts = 64
 )
