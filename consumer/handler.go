@@ -76,7 +76,7 @@ type Processor interface {
 	Flush(ctx context.Context, why Reason) error
 
 	// Close is the last call, exactly once for every Processor that open returned. cause is nil if the last Flush returned nil, else why the shard
-	// was left without: lease.ErrLost, ErrStopped, the error of Flush, joined with ErrHalted if the policy halted that. Nothing can be stored any more.
+	// was left without: lease.ErrLost, ErrStopped, ErrExpired, the error of Flush, joined with ErrHalted if the policy halted that. Nothing can be stored any more.
 	// A panic is logged. ctx ends after 5 s and for no other reason.
 	Close(ctx context.Context, cause error)
 }

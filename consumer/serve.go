@@ -38,6 +38,8 @@ type session struct {
 	place    fetch.Place // where reading begins
 	unpinned bool        // the row stands for an instant: no record was fetched yet
 	verified bool        // reading at the row's position has succeeded
+	missing  time.Time   // since when complete listings do not have the shard; zero if one had it
+	aged     bool        // the shard was finished because it has aged out of the stream
 	unpacker *unpacker
 	feed     *feed    // nil before the first page is asked for
 	unit     []Record // of the page in hand: what the last call of your code was about
@@ -137,6 +139,10 @@ func (s *session) run(ctx, stay context.Context) error {
 	if errors.Is(err, errLeaving) {
 		s.close(ctx, s.flushLeaving(ctx))
 		return s.because(ctx, err)
+	}
+	if err == nil && s.aged {
+		s.close(ctx, ErrExpired)
+		return nil
 	}
 	s.close(ctx, err)
 	return err
@@ -253,7 +259,7 @@ func (s *session) read(ctx, stay context.Context) error {
 			return stop
 		}
 		if got.err != nil {
-			if err := s.fetchFailed(ctx, stay, got); err != nil {
+			if done, err := s.fetchFailed(ctx, stay, got); done || err != nil {
 				return err
 			}
 			continue
@@ -284,7 +290,11 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 		Behind: p.Behind, Took: from.took, FanOut: from.fanOut,
 	})
 	if p.Trimmed {
-		s.expired(p)
+		next := checkpoint.Position{}
+		if len(p.Records) > 0 {
+			next = p.Records[0].Position
+		}
+		s.expired(next)
 	}
 	if err := s.pin(ctx, stay, p); err != nil {
 		return false, err
@@ -301,16 +311,6 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 		return false, nil
 	}
 	return true, s.passed(end)
-}
-
-// expired tells that retention was faster than this application.
-func (s *session) expired(p *fetch.Page) {
-	e := DropEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Why: Expired, Records: -1, First: s.unpacker.start}
-	if len(p.Records) > 0 {
-		e.Last = p.Records[0].Position
-	}
-	s.log.Warn("stored position has aged out of the stream: records behind it may be lost", zap.Stringer("stored", e.First), zap.Stringer("next", e.Last))
-	s.c.dropped(e)
 }
 
 // tellDrops reports what is left out of a page, before anything of the page is delivered. The first of a kind is logged.
