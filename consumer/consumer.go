@@ -79,7 +79,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 	c.log = c.log.With(zap.String("application", cfg.Application), zap.String("stream", c.stream.Name))
 	c.listing = &listing{api: k, stream: c.stream}
 	c.budget = fetch.NewBudget(cfg.BufferBytes)
-	c.coordinator, err = lease.New(cfg.Worker, s, cfg.Lease, lease.WithLogger(c.log), lease.WithSeed(c.seed), lease.WithHooks(c.leaseHooks()))
+	c.coordinator, err = lease.New(cfg.Worker, s, cfg.Lease, lease.WithLogger(c.log), lease.WithSeed(c.seed), lease.WithHooks(c.leaseHooks()), lease.WithEnd(cfg.End))
 	if err != nil {
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}

@@ -59,7 +59,7 @@ func (s *session) finish(ctx, stay context.Context, children []shard.Shard, at t
 		return s.because(ctx, err)
 	}
 	if !s.aged {
-		if err := s.flushEnded(ctx, stay); err != nil {
+		if err := s.flushEnded(ctx, stay, ShardEnded); err != nil {
 			return err
 		}
 	}

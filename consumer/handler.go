@@ -92,6 +92,8 @@ const (
 	Moving
 	// Stopping: this consumer shuts down.
 	Stopping
+	// EndReached: all of the shard that arrived before Config.End was delivered. Flush is repeated as at the end of a shard.
+	EndReached
 )
 
 // String returns the reason in lower case, as logs show it.
@@ -103,6 +105,8 @@ func (r Reason) String() string {
 		return "moving"
 	case Stopping:
 		return "stopping"
+	case EndReached:
+		return "end reached"
 	default:
 		return "unknown"
 	}

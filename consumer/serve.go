@@ -265,11 +265,14 @@ func (s *session) read(ctx, stay context.Context) error {
 			continue
 		}
 		s.same()
-		whole, err := s.page(ctx, stay, got)
-		if err != nil {
+		last := s.cut(got.page)
+		whole, err := s.page(ctx, stay, got, last)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !whole || !got.page.Closed {
+		case whole && last:
+			return s.endReached(ctx, stay)
+		case !whole || !got.page.Closed:
 			continue
 		}
 		if children := s.children(stay, got.page); children != nil {
@@ -279,8 +282,8 @@ func (s *session) read(ctx, stay context.Context) error {
 }
 
 // page delivers one page and accounts for what is not delivered of it. It is not whole if only its beginning was delivered, and the rest was given up,
-// to be fetched once more.
-func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err error) {
+// to be fetched once more. last says that no other page will be asked for.
+func (s *session) page(ctx, stay context.Context, from fetched, last bool) (whole bool, err error) {
 	p := from.page
 	got := s.unpacker.unpack(p)
 	s.view.fetched(p.Behind)
@@ -300,7 +303,7 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 		return false, err
 	}
 	s.tellDrops(&got)
-	if len(got.records) > 0 && !p.Closed {
+	if len(got.records) > 0 && !p.Closed && !last {
 		s.feed.lookAhead(stay)
 	}
 	end := got.end
