@@ -23,6 +23,12 @@ type Config struct {
 	// default is LATEST (KCL initialPositionInStream).
 	Start Start
 
+	// End makes the application a bounded one: of each shard it delivers what stands before the first record that arrived at this time or later, and Run
+	// returns nil when every shard of the stream was read so far or to its own end, by whichever worker of the fleet. An open shard without a later
+	// record counts as read ten seconds after End. Workers look every five seconds whether the others are done. Every worker of the application should have the same
+	// End; an application that is started again with a later one, or none, goes on behind what was delivered. Default: never.
+	End time.Time
+
 	// Worker is this process in logs and, with a suffix for each start, as the owner of leases. At most 64 bytes. Default: the host's name, or
 	// the first 64 bytes of it.
 	Worker string
@@ -131,8 +137,17 @@ func (c Config) WithDefaults() Config {
 	if c.SlowCall == 0 {
 		c.SlowCall = time.Minute
 	}
+	c.End = wholeMilliseconds(c.End)
 	c.Lease = c.Lease.WithDefaults()
 	return c
+}
+
+// wholeMilliseconds rounds up: what arrives carries whole milliseconds, and so do rows of the lease table.
+func wholeMilliseconds(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.UnixMilli(t.Add(time.Millisecond - 1).UnixMilli()).UTC()
 }
 
 // Validate returns every violation, joined, each a *ConfigError. It judges c with its defaults filled in.
@@ -153,6 +168,13 @@ func (c Config) Validate() error {
 	}
 	if at := c.Start.s.At; !at.IsZero() && at.UnixMilli() <= 0 {
 		bad("Start", "%s is before 1970", c.Start)
+	}
+	switch at := c.Start.s.At; {
+	case c.End.IsZero():
+	case c.End.UnixMilli() <= 0:
+		bad("End", "%v is before 1970", c.End)
+	case !at.IsZero() && !c.End.After(at):
+		bad("End", "%v is not after Start %s", c.End, c.Start)
 	}
 	if len(c.Worker) > maxWorker {
 		bad("Worker", "has %d bytes, more than %d", len(c.Worker), maxWorker)

@@ -44,10 +44,11 @@ type Consumer struct {
 
 	mu       sync.Mutex
 	state    State
-	err      error              // of a start that failed, or fails at the moment, or why Run is about to end
-	failure  error              // what waiting cannot mend, found after the start
-	askDrain context.CancelFunc // nil before Run
-	drainBy  time.Time          // when what is left will be stopped hard; zero if that is not known
+	err      error                          // of a start that failed, or fails at the moment, or why Run is about to end
+	expired  map[string]checkpoint.Position // by shard: what the log was told of
+	failure  error                          // what waiting cannot mend, found after the start
+	askDrain context.CancelFunc             // nil before Run
+	drainBy  time.Time                      // when what is left will be stopped hard; zero if that is not known
 	sessions map[*session]struct{}
 	explicit map[string]checkpoint.Position // by lease, what Shard.Checkpoint asked for last
 }
@@ -64,6 +65,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 	c := &Consumer{
 		cfg: cfg, stream: cfg.stream(), api: k, store: s, handler: h.(*handler),
 		log: zap.NewNop(), seed: randomSeed(), done: make(chan struct{}), sessions: make(map[*session]struct{}),
+		expired:  make(map[string]checkpoint.Position),
 		explicit: make(map[string]checkpoint.Position),
 	}
 	for _, o := range opts {
@@ -77,7 +79,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 	c.log = c.log.With(zap.String("application", cfg.Application), zap.String("stream", c.stream.Name))
 	c.listing = &listing{api: k, stream: c.stream}
 	c.budget = fetch.NewBudget(cfg.BufferBytes)
-	c.coordinator, err = lease.New(cfg.Worker, s, cfg.Lease, lease.WithLogger(c.log), lease.WithSeed(c.seed), lease.WithHooks(c.leaseHooks()))
+	c.coordinator, err = lease.New(cfg.Worker, s, cfg.Lease, lease.WithLogger(c.log), lease.WithSeed(c.seed), lease.WithHooks(c.leaseHooks()), lease.WithEnd(cfg.End))
 	if err != nil {
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}

@@ -39,6 +39,8 @@
 // the first worker of ours takes it; one that says AT_TIMESTAMP needs the time of KCL's configuration in Config.Start, and is held and not read without,
 // which Health tells.
 //
+// With Config.End the application is a bounded one: it delivers what arrived before, and Run returns nil when the whole fleet is done.
+//
 // A row says which shard it is about, so a stream that was deleted and made again under the same name is refused with an [*IdentityError], and positions of
 // one are never taken for positions in the other. Rows that were lost are made again, when two listings of the stream half a minute apart show that nothing
 // leads to an open shard; rows of finished shards are deleted when the shards that continue them were begun.

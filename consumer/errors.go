@@ -22,6 +22,9 @@ var (
 	ErrNotHalted = errors.New("consumer: shard is not halted here")
 )
 
+// ErrExpired is the cause with which Close is called when the shard itself has aged out of the stream before it was read to its end.
+var ErrExpired = errors.New("consumer: shard has aged out of the stream")
+
 // Failure is a call of your code that did not succeed, as the error policy and the Failed hook get it.
 type Failure struct {
 	Shard   *Shard

@@ -58,8 +58,10 @@ func (s *session) finish(ctx, stay context.Context, children []shard.Shard, at t
 	if err := s.tenure.Spawn(stay, children, serviceTime(at), s.gateListing); err != nil {
 		return s.because(ctx, err)
 	}
-	if err := s.flushEnded(ctx, stay); err != nil {
-		return err
+	if !s.aged {
+		if err := s.flushEnded(ctx, stay, ShardEnded); err != nil {
+			return err
+		}
 	}
 	// From here on a stop waits: Flush has said that all is done, and one write says so to everybody.
 	if err := s.tenure.End(ctx); err != nil {

@@ -12,19 +12,19 @@ import (
 
 // flushEnded asks the processor until it confirms that everything is done. There is no bound: a shard that ended without that would have lost what the
 // processor holds back.
-func (s *session) flushEnded(ctx, stay context.Context) error {
+func (s *session) flushEnded(ctx, stay context.Context, why Reason) error {
 	if s.processor == nil {
 		return nil
 	}
 	s.view.enter(Flushing)
-	s.view.flush(ShardEnded)
+	s.view.flush(why)
 	defer s.view.flush(0)
 	try := s.newTry()
 	for {
 		if stop := s.stopped(ctx); stop != nil {
 			return stop
 		}
-		admitted, err := s.flush(ctx, ShardEnded, try)
+		admitted, err := s.flush(ctx, why, try)
 		if !admitted {
 			return err
 		}

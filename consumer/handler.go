@@ -76,7 +76,7 @@ type Processor interface {
 	Flush(ctx context.Context, why Reason) error
 
 	// Close is the last call, exactly once for every Processor that open returned. cause is nil if the last Flush returned nil, else why the shard
-	// was left without: lease.ErrLost, ErrStopped, the error of Flush, joined with ErrHalted if the policy halted that. Nothing can be stored any more.
+	// was left without: lease.ErrLost, ErrStopped, ErrExpired, the error of Flush, joined with ErrHalted if the policy halted that. Nothing can be stored any more.
 	// A panic is logged. ctx ends after 5 s and for no other reason.
 	Close(ctx context.Context, cause error)
 }
@@ -92,6 +92,8 @@ const (
 	Moving
 	// Stopping: this consumer shuts down.
 	Stopping
+	// EndReached: all of the shard that arrived before Config.End was delivered. Flush is repeated as at the end of a shard.
+	EndReached
 )
 
 // String returns the reason in lower case, as logs show it.
@@ -103,6 +105,8 @@ func (r Reason) String() string {
 		return "moving"
 	case Stopping:
 		return "stopping"
+	case EndReached:
+		return "end reached"
 	default:
 		return "unknown"
 	}

@@ -58,6 +58,9 @@ type ShardHealth struct {
 	BusySince  time.Time           // start of the running call of your code, of the oldest of several; zero if none runs
 	Attempt    int                 // at the call that keeps failing, from 1; 0 if none does
 	Err        error               // why the shard does not move: your code's error, joined with ErrHalted in state Halted, or that of fetching
+
+	// Expired is the position that retention had passed when reading was to go on behind it, zero if it had not: records that stood behind it were lost.
+	Expired checkpoint.Position
 }
 
 // ShardState is where a shard is in its life.

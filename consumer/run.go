@@ -10,7 +10,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/lease"
 )
 
-// Run works until ctx ends or Shutdown is called, or until something is wrong that waiting cannot mend. It can be called once.
+// Run works until ctx ends or Shutdown is called, until everything up to Config.End is done, or until something is wrong that waiting cannot mend. It can be called once.
 //
 // The end of ctx does not cancel your code, it starts a graceful stop: nothing more is fetched, running calls finish, Flush is called, progress is
 // stored and the shards are released, all within Config.ShutdownTimeout. What is not done by then is stopped hard: contexts end with cause [ErrStopped],
@@ -93,6 +93,11 @@ func (c *Consumer) work(ctx, running context.Context) error {
 		}
 	}()
 	c.log.Info("consumer running")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.untilEnd(running)
+	}()
 	mended := make(chan struct{})
 	go func() {
 		defer close(mended)
@@ -105,6 +110,7 @@ func (c *Consumer) work(ctx, running context.Context) error {
 	<-stopped
 	<-watched
 	<-mended
+	<-ended
 	var left *lease.DrainError
 	var fleet *lease.FleetError
 	switch {

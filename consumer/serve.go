@@ -38,6 +38,8 @@ type session struct {
 	place    fetch.Place // where reading begins
 	unpinned bool        // the row stands for an instant: no record was fetched yet
 	verified bool        // reading at the row's position has succeeded
+	missing  time.Time   // since when complete listings do not have the shard; zero if one had it
+	aged     bool        // the shard was finished because it has aged out of the stream
 	unpacker *unpacker
 	feed     *feed    // nil before the first page is asked for
 	unit     []Record // of the page in hand: what the last call of your code was about
@@ -137,6 +139,10 @@ func (s *session) run(ctx, stay context.Context) error {
 	if errors.Is(err, errLeaving) {
 		s.close(ctx, s.flushLeaving(ctx))
 		return s.because(ctx, err)
+	}
+	if err == nil && s.aged {
+		s.close(ctx, ErrExpired)
+		return nil
 	}
 	s.close(ctx, err)
 	return err
@@ -253,17 +259,20 @@ func (s *session) read(ctx, stay context.Context) error {
 			return stop
 		}
 		if got.err != nil {
-			if err := s.fetchFailed(ctx, stay, got); err != nil {
+			if done, err := s.fetchFailed(ctx, stay, got); done || err != nil {
 				return err
 			}
 			continue
 		}
 		s.same()
-		whole, err := s.page(ctx, stay, got)
-		if err != nil {
+		last := s.cut(got.page)
+		whole, err := s.page(ctx, stay, got, last)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !whole || !got.page.Closed {
+		case whole && last:
+			return s.endReached(ctx, stay)
+		case !whole || !got.page.Closed:
 			continue
 		}
 		if children := s.children(stay, got.page); children != nil {
@@ -273,8 +282,8 @@ func (s *session) read(ctx, stay context.Context) error {
 }
 
 // page delivers one page and accounts for what is not delivered of it. It is not whole if only its beginning was delivered, and the rest was given up,
-// to be fetched once more.
-func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err error) {
+// to be fetched once more. last says that no other page will be asked for.
+func (s *session) page(ctx, stay context.Context, from fetched, last bool) (whole bool, err error) {
 	p := from.page
 	got := s.unpacker.unpack(p)
 	s.view.fetched(p.Behind)
@@ -284,13 +293,17 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 		Behind: p.Behind, Took: from.took, FanOut: from.fanOut,
 	})
 	if p.Trimmed {
-		s.expired(p)
+		next := checkpoint.Position{}
+		if len(p.Records) > 0 {
+			next = p.Records[0].Position
+		}
+		s.expired(next)
 	}
 	if err := s.pin(ctx, stay, p); err != nil {
 		return false, err
 	}
 	s.tellDrops(&got)
-	if len(got.records) > 0 && !p.Closed {
+	if len(got.records) > 0 && !p.Closed && !last {
 		s.feed.lookAhead(stay)
 	}
 	end := got.end
@@ -301,16 +314,6 @@ func (s *session) page(ctx, stay context.Context, from fetched) (whole bool, err
 		return false, nil
 	}
 	return true, s.passed(end)
-}
-
-// expired tells that retention was faster than this application.
-func (s *session) expired(p *fetch.Page) {
-	e := DropEvent{Stream: s.c.stream.Name, Shard: s.shard.ID(), Why: Expired, Records: -1, First: s.unpacker.start}
-	if len(p.Records) > 0 {
-		e.Last = p.Records[0].Position
-	}
-	s.log.Warn("stored position has aged out of the stream: records behind it may be lost", zap.Stringer("stored", e.First), zap.Stringer("next", e.Last))
-	s.c.dropped(e)
 }
 
 // tellDrops reports what is left out of a page, before anything of the page is delivered. The first of a kind is logged.

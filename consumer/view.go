@@ -17,6 +17,7 @@ type view struct {
 	attempt int
 	err     error
 	told    bool // the log has the error
+	expired checkpoint.Position
 
 	resumed chan struct{} // closed by Resume; nil if the shard is not halted
 	before  ShardState    // of the halt
@@ -35,6 +36,13 @@ type userCall struct {
 func (v *view) enter(s ShardState) {
 	v.mu.Lock()
 	v.state, v.attempt, v.err, v.told = s, 0, nil, false
+	v.mu.Unlock()
+}
+
+// lost notes the position that retention had passed.
+func (v *view) lost(p checkpoint.Position) {
+	v.mu.Lock()
+	v.expired = p
 	v.mu.Unlock()
 }
 
@@ -133,7 +141,7 @@ func (v *view) fetched(behind time.Duration) {
 func (v *view) show(h *ShardHealth) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	h.State, h.Behind, h.Attempt, h.Err = v.state, v.behind, v.attempt, v.err
+	h.State, h.Behind, h.Attempt, h.Err, h.Expired = v.state, v.behind, v.attempt, v.err, v.expired
 	for i := range v.calls {
 		if since := v.calls[i].since; !since.IsZero() && (h.BusySince.IsZero() || since.Before(h.BusySince)) {
 			h.BusySince = since

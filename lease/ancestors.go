@@ -47,6 +47,25 @@ func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listS
 	return false, nil
 }
 
+// Continuing returns the shards that continue this tenure's shard as far as they are known although the stream has forgotten the shard itself: by a complete
+// listing, which has its children for longer, and by the rows that name it as a parent. None known is no error.
+func (t *Tenure) Continuing(ctx context.Context, g *shard.Graph) ([]shard.Shard, error) {
+	children := g.Children(t.k.key)
+	ctx, cancel := context.WithTimeout(ctx, mendInterval)
+	defer cancel()
+	rows, _, err := readAll(t.k.c.store.ListConsistent(ctx))
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		named := slices.ContainsFunc(children, func(s shard.Shard) bool { return s.ID == r.Key })
+		if !named && slices.Contains(r.Parents, t.k.key) {
+			children = append(children, shard.Shard{ID: r.Key, Parents: r.Parents, Range: r.HashRange, First: r.First})
+		}
+	}
+	return children, nil
+}
+
 // rootsFirst makes one row: that of the shard, or of the first of its ancestors that is listed, has no row, and whose own parents have theirs.
 func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, create func(shard.Shard) error) (made bool, err error) {
 	s, listed := g.Shard(id)

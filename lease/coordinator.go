@@ -28,6 +28,7 @@ type Coordinator struct {
 	hooks Hooks
 	clock clock
 	seed  uint64
+	end   time.Time  // at which the application ends; zero if it does not
 	rng   *rand.Rand // of the goroutine that runs Run
 
 	wake    chan struct{} // capacity 1: look at the table now
@@ -91,7 +92,7 @@ func New(worker string, s Store, cfg Config, opts ...Option) (*Coordinator, erro
 	rng := rand.New(rand.NewPCG(o.seed, hash64(worker)))
 	owner := fmt.Sprintf("%s-%08x", worker, rng.Uint32())
 	return &Coordinator{
-		owner: owner, store: s, cfg: cfg.WithDefaults(), hooks: o.hooks, clock: newClock(), seed: o.seed, rng: rng,
+		owner: owner, store: s, cfg: cfg.WithDefaults(), hooks: o.hooks, clock: newClock(), seed: o.seed, end: o.end, rng: rng,
 		log:  o.log.With(zap.String("worker", owner)),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), alarm: make(chan *FleetError, 1),
 		keepers: make(map[string]*keeper),

@@ -44,9 +44,10 @@ type machine struct {
 	waits      []wait              // explicit checkpoints
 	prepares   []prepare           // announced ones, in order; the first is written next
 	lastWait   int
-	children   []string // to be recorded
-	childWaits []int    // who waits for that
-	identity   string   // the shard's starting number, which the row lacks; empty if it is not known
+	children   []string  // to be recorded
+	childWaits []int     // who waits for that
+	readTo     time.Time // up to where everything is done, when the lease is given away; zero if that is not said
+	identity   string    // the shard's starting number, which the row lacks; empty if it is not known
 	ending     bool
 	releasing  bool
 

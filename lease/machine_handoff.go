@@ -52,6 +52,7 @@ func (m *machine) parting() *write {
 	w.owner = to
 	w.set.Owner, w.set.Speaks, w.set.AskedBy, w.set.AskedOf = &to, &to, &none, &none
 	m.carry(w, m.target())
+	w.set.ReadTo = m.readTo
 	if to == "" {
 		return w
 	}

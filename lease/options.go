@@ -14,6 +14,7 @@ type options struct {
 	hooks  Hooks
 	seed   uint64
 	seeded bool
+	end    time.Time
 }
 
 type optionFunc func(*options)

@@ -110,6 +110,7 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 		return c.rest(c.interval())
 	}
 	c.report(bad, nil)
+	rows = readUpTo(rows, c.end)
 	seen.look(rows, issued, returned, c.cfg.FailoverTime)
 	v := view{me: c.owner, rows: rows, seen: seen.seen, max: c.cfg.MaxLeases, overdue: c.cfg.FailoverTime, now: returned.mono, held: make(map[string]bool)}
 	for _, k := range c.holding() {

@@ -88,7 +88,7 @@ type Change struct {
 	FailoverTime    time.Duration          // unless 0
 	StartAt         time.Time              // unless zero, and unless the row has one
 	First           string                 // unless empty
-	ReadTo          time.Time              // unless zero
+	ReadTo          time.Time              // unless zero; a Checkpoint without it removes it, since that was said of the one before
 }
 
 // Apply returns l with c applied: what a store's row holds after the write.
@@ -130,7 +130,7 @@ func (c Change) Apply(l Lease) Lease {
 	if c.First != "" {
 		l.First = c.First
 	}
-	if !c.ReadTo.IsZero() {
+	if !c.ReadTo.IsZero() || c.Checkpoint != nil {
 		l.ReadTo = c.ReadTo
 	}
 	return l

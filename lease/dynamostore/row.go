@@ -128,8 +128,11 @@ func ofInstants(c lease.Change) (all []assignment) {
 	if c.First != "" {
 		all = append(all, assignment{attribute: attrFirst, value: text(c.First)})
 	}
-	if !c.ReadTo.IsZero() {
+	switch {
+	case !c.ReadTo.IsZero():
 		all = append(all, assignment{attribute: attrReadTo, value: number(c.ReadTo.UnixMilli())})
+	case c.Checkpoint != nil:
+		all = append(all, assignment{attribute: attrReadTo})
 	}
 	return all
 }

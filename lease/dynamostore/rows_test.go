@@ -202,7 +202,7 @@ func TestAWriteChangesNothingElseInRowsOfJava(t *testing.T) {
 			}
 			after := server.Items(table)[0]
 			untouched(t, before, after, "leaseCounter", "ownerSwitchesSinceCheckpoint", "checkpoint", "checkpointSubSequenceNumber",
-				"pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState")
+				"pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState", "kkEnd")
 			if !reflect.DeepEqual(stored.Checkpoint, done) {
 				t.Errorf("stored %+v", stored.Checkpoint)
 			}

@@ -127,7 +127,7 @@ func stateWithPending(t *testing.T, s lease.Store) {
 		if err != nil {
 			t.Fatalf("Write: %v", err)
 		}
-		l.Checkpoint = set
+		l.Checkpoint, l.ReadTo = set, time.Time{} // which was said of the checkpoint before
 		if l.Checkpoint.Pending == (checkpoint.Position{}) {
 			l.Checkpoint.State = nil
 		}

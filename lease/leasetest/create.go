@@ -82,7 +82,7 @@ func notShared(t *testing.T, s lease.Store) {
 	holds(t, s, full(t))
 
 	set := full(t)
-	written, err := s.Write(t.Context(), key, lease.Condition{Counter: &set.Counter}, lease.Change{Checkpoint: &set.Checkpoint, Children: set.Children})
+	written, err := s.Write(t.Context(), key, lease.Condition{Counter: &set.Counter}, lease.Change{Checkpoint: &set.Checkpoint, Children: set.Children, ReadTo: set.ReadTo})
 	if err != nil {
 		t.Fatalf("Write: %v", err)
 	}
