@@ -56,6 +56,8 @@ func run() error {
 
 // archive writes the stream's records, reads them with a line of workers of which each but the last dies in another phase, and counts what is in the files.
 func archive(ctx context.Context, server *kinesistest.Server, dir string, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	d, err := newDirectory(dir)
 	if err != nil {
 		return err
