@@ -108,7 +108,7 @@ func (a *account) life(cfg consumer.Config) {
 	time.Sleep(2 * time.Minute)
 	a.s.Split(streamName, "shardId-000000000000")
 	a.put("operator")
-	time.Sleep(30 * time.Minute)
+	time.Sleep(12 * time.Minute)
 	stopSecond()
 	a.must(<-second)
 	time.Sleep(time.Minute)
