@@ -10,7 +10,7 @@ import (
 )
 
 // A policy stands in a block of JSON behind a comment that names it.
-var block = regexp.MustCompile("(?s)<!-- policy: ([a-z-]+) -->\n+```json\n(.*?)```")
+var block = regexp.MustCompile("(?s)<!-- policy: ([a-z0-9-]+) -->\n+```json\n(.*?)```")
 
 // Policies returns the policies of a document by name, each as the actions it allows, sorted.
 func Policies(document string) (map[string][]string, error) {
