@@ -140,6 +140,34 @@ func TestTheDistributionIsReadSeldomAndNotAtAllWithoutAFilter(t *testing.T) {
 	}
 }
 
+func TestTheFirstLooksOfAFleetStayWithinTheAccountsLimit(t *testing.T) {
+	const workers = 25 // the account has 20 calls a second
+	bubble(t, workers, func(f *fleet) {
+		var mu sync.Mutex
+		refused := 0
+		f.s.On("DescribeStreamSummary", kinesistest.Do(func(_ context.Context, _ *kinesistest.Request, next func() kinesistest.Reply) kinesistest.Reply {
+			reply := next()
+			mu.Lock()
+			defer mu.Unlock()
+			if reply.Status != 200 {
+				refused++
+			}
+			return reply
+		}))
+		for i := range workers {
+			cfg := lazy(consumer.Stale)
+			cfg.Worker = fmt.Sprint("w", i)
+			f.run(cfg, nil)
+		}
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if n := f.s.Calls("DescribeStreamSummary"); n < workers || refused > 0 {
+			t.Errorf("%d looks of %d workers, %d refused", n, workers, refused)
+		}
+	})
+}
+
 func TestOnAStreamThatSpreadsRecordsByItselfNothingIsFiltered(t *testing.T) {
 	for _, filter := range filters {
 		t.Run(filter.String(), func(t *testing.T) {
