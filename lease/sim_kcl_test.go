@@ -528,7 +528,7 @@ func TestSimBesideWorkersOfKCL(t *testing.T) {
 	t.Parallel()
 	if *simSeed != 0 {
 		w := newWorldBeside(*simSeed, func(s string) { t.Log(s) })
-		w.live()
+		w.live(simChaos)
 		t.Logf("faults %+v", w.faults)
 		t.Logf("hash %016x, %d steps, %+v, %+v", w.hash, w.steps, w.count, w.java)
 		for _, s := range w.wrong {
@@ -542,7 +542,7 @@ func TestSimBesideWorkersOfKCL(t *testing.T) {
 	seeds := (*simSeeds + 2) / 3
 	for seed := range uint64(seeds) {
 		w := newWorldBeside(seed+1, nil)
-		w.live()
+		w.live(simChaos)
 		total.add(w.count)
 		java.add(w.java)
 		steps += w.steps
