@@ -285,3 +285,58 @@ func TestARowIsMadeAfterThoseOfItsParents(t *testing.T) {
 		})
 	}
 }
+
+func inHand(key, from, to string) lease.Lease {
+	l := leaseAt(key, at(1))
+	l.Owner, l.CheckpointOwner = to, from
+	return l
+}
+
+// A hand-off that stood in the table when we came proves nothing, not even when a listing shows it again after we have ended it.
+func TestAHandoffThatAStoppedKCL3LeftBehindIsEndedByATake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		left := inHand("s0", "java-a", "java-b")
+		s := table(t, left)
+		w := prepare(t, "w", s, lease.Config{})
+		looks := 0
+		w.link.stale = func(rows []lease.Lease) []lease.Lease {
+			if looks++; looks > 20 && looks%3 == 0 {
+				return []lease.Lease{left}
+			}
+			return rows
+		}
+		w.start(hold)
+		time.Sleep(2 * time.Minute)
+		if got := w.seen("acquired", ""); len(got) != 1 || looks < 30 {
+			t.Errorf("acquired %v, %d looks", keysOf(got), looks)
+		}
+		w.quit()
+	})
+}
+
+// One that begins while we look proves that a leader lives, also if it is between others.
+func TestAHandoffBetweenOthersStopsUs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := table(t, leaseAt("s1", at(1)), leaseAt("s2", at(1)))
+		j := newJava(t, s, "java-a", leaseOf(t, s, "s1"))
+		w := run(t, "w", s, hold)
+		j.live(10 * time.Second)
+		from, to := "java-a", "java-b"
+		if _, err := s.Write(t.Context(), "s1", lease.Condition{Owner: &from}, lease.Change{Owner: &to, CheckpointOwner: &from}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-w.done:
+		case <-time.After(lookMax + time.Second):
+			t.Fatal("goes on")
+		}
+		var fleet *lease.FleetError
+		if !errors.As(w.err, &fleet) || !slices.Equal(fleet.Owners, []string{"java-b"}) {
+			t.Errorf("run: %v", w.err)
+		}
+		if l := get(t, s, "s2"); l.Owner != "" {
+			t.Errorf("%+v was not given back", l)
+		}
+		w.stop(nil)
+	})
+}

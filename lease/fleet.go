@@ -72,6 +72,21 @@ func moving(before, now []Sign) []string {
 	return slices.Compact(owners)
 }
 
+// newest is what was last read of every place: one that cannot be read for a while has not come anew.
+func newest(before, now []Sign) []Sign {
+	read := make(map[string]bool, len(now))
+	for _, s := range now {
+		read[s.Place] = true
+	}
+	all := slices.Clone(now)
+	for _, s := range before {
+		if !read[s.Place] && s.Mode == "" { // the mode is that of now
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // CheckFleet looks for workers of KCL 3.x before anything is written. If they left signs it watches those for 35 seconds; otherwise it returns at once. application names
 // KCL's tables beside the lease table, and is what Run goes on watching. It does nothing if the store is no [SignReader].
 //
@@ -84,13 +99,16 @@ func (c *Coordinator) CheckFleet(ctx context.Context, application string) error 
 	c.mu.Lock()
 	c.application = application
 	c.mu.Unlock()
-	first, err := reader.Signs(ctx, application, true)
+	first, err := reader.Signs(ctx, application, false)
 	if err != nil {
 		return err
 	}
 	c.found(first)
 	if len(first) == 0 {
-		return nil
+		return nil // a fleet of KCL 3.x leaves at least the row that says so
+	}
+	if first, err = reader.Signs(ctx, application, true); err != nil {
+		return err
 	}
 	places := make([]string, len(first))
 	for i, s := range first {
@@ -136,7 +154,7 @@ func (c *Coordinator) lookOut(ctx context.Context) {
 			c.surrender(owners...)
 			return
 		}
-		before, checked = now, true
+		before, checked = newest(before, now), true
 	}
 }
 
@@ -146,24 +164,26 @@ func (c *Coordinator) readSigns(ctx context.Context, reader SignReader, applicat
 	return reader.Signs(ctx, application, false)
 }
 
-// hands looks in the rows for hand-offs that a leader of KCL 3.x has begun since the look before: of our own leases, or between other workers.
-func (c *Coordinator) hands(rows []Lease) {
+// hands looks in the rows for hand-offs that a leader of KCL 3.x has begun since the look before: of our own leases, or between other workers. One between others is
+// read again: what a listing shows may be older than a take of ours that ended it.
+func (c *Coordinator) hands(ctx context.Context, rows []Lease) {
 	now := make(map[string]string)
-	var owners []string
 	for _, r := range rows {
 		if r.CheckpointOwner == "" {
 			continue
 		}
-		now[r.Key] = r.CheckpointOwner
-		if c.looked && c.handed[r.Key] != r.CheckpointOwner || r.CheckpointOwner == c.owner {
-			owners = append(owners, r.Owner)
+		if c.looked && c.handed[r.Key] != r.CheckpointOwner {
+			row, err := c.get(ctx, r.Key)
+			switch {
+			case err != nil:
+				continue // the next look finds it again
+			case row.CheckpointOwner == r.CheckpointOwner:
+				c.surrender(row.Owner)
+			}
 		}
+		now[r.Key] = r.CheckpointOwner
 	}
 	c.looked, c.handed = true, now
-	if len(owners) > 0 {
-		slices.Sort(owners)
-		c.surrender(slices.Compact(owners)...)
-	}
 }
 
 // refusedBy looks at the row that refused a write: a leader of KCL 3.x that takes a lease out of our hands names us in it.

@@ -43,6 +43,21 @@ func TestOnlyWhatMovesProvesAFleetOfKCL3(t *testing.T) {
 	}
 }
 
+// What is not there for a while, as when it may not be read, has not come anew.
+func TestASignThatComesBackAsItWasProvesNothing(t *testing.T) {
+	t.Parallel()
+	mode, worker := Sign{Place: "t/Migration3.0", Mode: "CLIENT_VERSION_3X"}, Sign{Place: "m/j", Owner: "j", Beat: "1"}
+	seen := newest([]Sign{mode, worker}, []Sign{mode})
+	seen = newest(seen, []Sign{mode})
+	if got := moving(seen, []Sign{mode, worker}); len(got) > 0 {
+		t.Errorf("%q lives", got)
+	}
+	worker.Beat = "2"
+	if got := moving(seen, []Sign{mode, worker}); len(got) != 1 {
+		t.Error("what moved meanwhile is not noticed")
+	}
+}
+
 // KCL elects whoever owns leases to compare the table with the stream: if that is one of ours, nobody else does it.
 func TestEveryWorkerMendsTheTableBesideWorkersOfKCL(t *testing.T) {
 	t.Parallel()

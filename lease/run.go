@@ -117,7 +117,7 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 		v.held[k.key] = true
 	}
 	c.asked(&v)
-	c.hands(rows)
+	c.hands(ctx, rows)
 	v.others = seen.others(rows)
 	c.meet(v.others)
 	p := makePlan(v)

@@ -97,24 +97,24 @@ func (w *world) shardsOf(n int) {
 // simulate runs chaos, then peace, and returns the world at its end.
 func simulate(seed uint64, trace func(string)) *world {
 	w := newWorld(seed, trace)
-	w.live()
+	w.live(simChaos)
 	return w
 }
 
-// live is a world's whole history.
-func (w *world) live() {
+// live is a world's whole history, with faults for as long as chaos.
+func (w *world) live(chaos time.Duration) {
 	start := w.now
-	w.run(start + simChaos)
+	w.run(start + chaos)
 	w.quiet = true
 	for _, h := range w.hosts {
 		h.cutUntil = 0
 	}
 	w.note("quiet", "", 0, 0)
-	w.run(start + simChaos + simHeal)
+	w.run(start + chaos + simHeal)
 	if missing := w.owned(); len(missing) > 0 && len(w.wrong) == 0 {
 		w.violated("no owner long after the last fault: %v", missing)
 	}
-	w.run(start + simChaos + simEnd)
+	w.run(start + chaos + simEnd)
 	if missing := w.unprocessed(); len(missing) > 0 && len(w.wrong) == 0 {
 		w.violated("records that nobody processed, in %v", missing)
 	}

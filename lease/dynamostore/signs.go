@@ -29,7 +29,7 @@ const (
 
 var _ lease.SignReader = (*Store)(nil)
 
-// Signs reads what workers of KCL 3.x write beside leases, as lease.SignReader has it: at up to six requests, and a scan of the lease table with all. The tables beside the
+// Signs reads what workers of KCL 3.x write beside leases, as lease.SignReader has it: at five requests, and a scan of the lease table with all. The tables beside the
 // lease table are found by KCL's default names.
 func (s *Store) Signs(ctx context.Context, application string, all bool) ([]lease.Sign, error) {
 	if application == "" {
