@@ -1,6 +1,6 @@
 # One word for what a contributor does most. `.ci/run` is what must pass before a merge.
 
-.PHONY: test race lint bench fuzz sim crowds mutants caught quickstart oracles speed api
+.PHONY: test race lint bench fuzz sim crowds storm mutants caught quickstart oracles speed api
 
 test: ## every test, as a user runs them
 	go test ./...
@@ -24,6 +24,9 @@ sim: ## fleets with faults, SEEDS of them: of the lease core alone, and of whole
 
 crowds: ## producers that saturate one shard, twenty seeds: throttles, throughput, order
 	go test ./producer ./producer/internal/send -count=1 -v -run 'Share|InOrder|Latecomer' -crowds 20
+
+storm: ## a stream that is resharded every second for ten minutes: no reader loses anything
+	go test ./producer -count=1 -v -run InAStorm -storm 10m
 
 mutants: ## take the guarantees out one by one: a test must notice each time
 	go run ./internal/mutants

@@ -36,7 +36,8 @@ type Config struct {
 	// collectionMaxSize); maximum: 10 MiB (the service's limit).
 	BatchBytes int
 
-	// InFlight is how many requests to one stream may be under way at once. Default: 24 (KPL maxConnections, which is for all streams: here one that does
+	// InFlight is how many requests to one stream may be under way at once, at most: there are fewer at first, and when answers get slow or
+	// requests fail, until that is over. Default: 24 (KPL maxConnections, which is for all streams: here one that does
 	// not answer cannot take the connections of the others). With 1 the records of a
 	// key keep their order too, as with Ordered and OrderedGaps, but all shards wait for the slowest.
 	InFlight int

@@ -42,6 +42,9 @@
 // tells the share). A producer that has a shard for itself has a tenth of it after two seconds and all of it after six to eight; who cannot wait sets
 // Config.RateLimit to -1, and is throttled instead.
 //
+// Config.InFlight is how many requests may be under way at once, at most. There are four at first, more while answers come as quickly as they did, and fewer
+// while most of them are slow for their size or requests fail as a whole.
+//
 // # Resharding
 //
 // When a shard has been split, an aggregate made for it reaches one of its children, although some of its records belong to the other. Readers of the format

@@ -123,12 +123,13 @@ type copyOf struct {
 	aggregated          bool
 	dropped             bool // a reader that follows the rules of the format does not deliver it
 	outside             bool // it does not belong to its shard itself: a reader that looks at each record does not deliver it
+	stale               bool // and the shard's past explains the whole aggregate: this module's consumer does not deliver it
 }
 
 // contents reads the stream as KCL does: an aggregate of which one record does not belong to its shard is dropped whole. Parents come before children.
 func (w *world) contents() []copyOf {
 	w.Helper()
-	ranges := make(map[string]shard.HashRange)
+	ranges, parents := make(map[string]shard.HashRange), make(map[string][]string)
 	for in := (&kinesis.ListShardsInput{StreamName: aws.String(stream)}); ; {
 		page, err := w.look.ListShards(context.Background(), in)
 		if err != nil {
@@ -140,6 +141,11 @@ func (w *world) contents() []copyOf {
 				w.Fatal(err)
 			}
 			ranges[*s.ShardId] = r
+			for _, id := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
+				if id != nil {
+					parents[*s.ShardId] = append(parents[*s.ShardId], *id)
+				}
+			}
 		}
 		if page.NextToken == nil {
 			break
@@ -156,19 +162,28 @@ func (w *world) contents() []copyOf {
 		if err != nil || r.PartitionKey != "a" {
 			w.Fatalf("aggregate %s has outer key %q, error %v", r.Sequence, r.PartitionKey, err)
 		}
-		dropped := slices.ContainsFunc(records, func(u aggregation.Record) bool {
-			k, err := u.HashKey()
-			return err != nil || !ranges[r.Shard].Contains(k)
-		})
+		out := func(of shard.HashRange) func(u aggregation.Record) bool {
+			return func(u aggregation.Record) bool {
+				k, err := u.HashKey()
+				return err != nil || !of.Contains(k)
+			}
+		}
+		dropped := slices.ContainsFunc(records, out(ranges[r.Shard]))
+		explained := dropped && ancestor(parents, r.Shard, func(id string) bool { return !slices.ContainsFunc(records, out(ranges[id])) })
 		for _, u := range records {
-			k, err := u.HashKey()
+			outside := out(ranges[r.Shard])(u)
 			all = append(all, copyOf{
 				key: u.PartitionKey, explicit: u.ExplicitHashKey, data: string(u.Data), shard: r.Shard, sequence: r.Sequence,
-				sub: u.Sub, aggregated: true, dropped: dropped, outside: err != nil || !ranges[r.Shard].Contains(k),
+				sub: u.Sub, aggregated: true, dropped: dropped, outside: outside, stale: outside && explained,
 			})
 		}
 	}
 	return all
+}
+
+// ancestor reports whether ok holds for some ancestor of the shard.
+func ancestor(parents map[string][]string, id string, ok func(id string) bool) bool {
+	return slices.ContainsFunc(parents[id], func(id string) bool { return ok(id) || ancestor(parents, id, ok) })
 }
 
 // load is records with keys and the ordinals of each, and what became of them.

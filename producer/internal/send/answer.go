@@ -49,6 +49,7 @@ func (c *Core) Answer(r *Request, reply Reply, now time.Time, step *Step) {
 	for _, e := range r.Entries {
 		c.hold(e, -1)
 	}
+	c.width.answered(r.Bytes, now.Sub(r.Start), reply.Err != nil && !permanent(reply.Class))
 	if reply.Err != nil {
 		c.answerFailed(r, reply.Failure, now, step)
 		c.breakOff(step)

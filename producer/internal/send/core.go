@@ -61,6 +61,7 @@ type Core struct {
 	undecided []*Entry   // stored on a shard that the map does not know
 	suspects  []*Request // to be sent as they are, see isolate
 	flying    []*Request
+	width     width
 
 	flushTo  uint64 // items up to this one do not linger
 	broken   ruptures
@@ -73,7 +74,7 @@ type Core struct {
 
 // New returns an empty Core. rng makes its delays.
 func New(limits Limits, rng *rand.Rand, errs Errors) *Core {
-	c := &Core{limits: limits, rng: rng, errs: errs, gate: backoff{first: gateFirst, most: gateMost}}
+	c := &Core{limits: limits, rng: rng, errs: errs, gate: backoff{first: gateFirst, most: gateMost}, width: newWidth(limits.InFlight)}
 	c.aggregateBytes, c.limits.AggregateBytes = limits.AggregateBytes, 0 // see SetSpread
 	return c
 }

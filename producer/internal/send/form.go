@@ -8,7 +8,7 @@ import (
 
 // Next returns the request to send now, or nil and when to ask again; a zero time means: only after something else has happened.
 func (c *Core) Next(now time.Time) (*Request, time.Time) {
-	if len(c.flying) >= c.limits.InFlight {
+	if len(c.flying) >= c.width.requests() {
 		return nil, time.Time{}
 	}
 	if now.Before(c.gate.until) {
@@ -47,6 +47,7 @@ func (c *Core) Next(now time.Time) (*Request, time.Time) {
 func (c *Core) launch(r *Request, now time.Time) *Request {
 	r.Start = now
 	c.flying = append(c.flying, r)
+	c.width.launched(len(c.flying))
 	for _, e := range r.Entries {
 		c.hold(e, 1)
 		e.spread = c.spread

@@ -48,10 +48,13 @@ func (l *lane) push(it *Item) {
 	l.bytes += it.weight()
 }
 
-// pop takes the first n items. What is left is cut off the same array, so that the next append that has to grow copies only what is still waiting.
+// pop takes the first n items. What is left is cut off the same array, so that the next append that has to grow copies only what is still waiting. An
+// empty queue lets go of it: an idle lane would hold on to the records that it had last.
 func (l *lane) pop(n int) []*Item {
 	taken := l.queue[:n:n]
-	l.queue = l.queue[n:]
+	if l.queue = l.queue[n:]; len(l.queue) == 0 {
+		l.queue = nil
+	}
 	for _, it := range taken {
 		l.bytes -= it.weight()
 	}
@@ -89,7 +92,9 @@ func (l *lane) putReady(e *Entry) {
 
 func (l *lane) takeReady() {
 	l.ready[0] = nil
-	l.ready = l.ready[1:]
+	if l.ready = l.ready[1:]; len(l.ready) == 0 {
+		l.ready = nil
+	}
 }
 
 func (l *lane) clear() {

@@ -214,7 +214,7 @@ func TestARetryHasTheSameBytes(t *testing.T) {
 func TestRequestsThatFailTogetherDelayOnce(t *testing.T) {
 	h := newHarness(t, Limits{}, 1)
 	var requests []*Request
-	for range 10 {
+	for range firstWidth {
 		h.add(lower, 1, 10)
 		requests = append(requests, h.request())
 	}
@@ -223,7 +223,7 @@ func TestRequestsThatFailTogetherDelayOnce(t *testing.T) {
 		h.answer(r, Reply{Failure: Failure{Err: errors.New("x"), Class: awsx.Transient, Ambiguous: true}})
 	}
 	if wait := h.gate.until.Sub(h.now); wait < gateFirst/2 || wait > gateFirst {
-		t.Errorf("waits %v after ten failures of one moment", wait)
+		t.Errorf("waits %v after failures of one moment", wait)
 	}
 	h.now = h.gate.until
 	h.answer(h.request(), Reply{Failure: Failure{Err: errors.New("x"), Class: awsx.Transient}})
