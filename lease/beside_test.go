@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -298,17 +299,17 @@ func TestAHandoffThatAStoppedKCL3LeftBehindIsEndedByATake(t *testing.T) {
 		left := inHand("s0", "java-a", "java-b")
 		s := table(t, left)
 		w := prepare(t, "w", s, lease.Config{})
-		looks := 0
+		var looks atomic.Int64
 		w.link.stale = func(rows []lease.Lease) []lease.Lease {
-			if looks++; looks > 20 && looks%3 == 0 {
+			if n := looks.Add(1); n > 20 && n%3 == 0 {
 				return []lease.Lease{left}
 			}
 			return rows
 		}
 		w.start(hold)
 		time.Sleep(2 * time.Minute)
-		if got := w.seen("acquired", ""); len(got) != 1 || looks < 30 {
-			t.Errorf("acquired %v, %d looks", keysOf(got), looks)
+		if got := w.seen("acquired", ""); len(got) != 1 || looks.Load() < 30 {
+			t.Errorf("acquired %v, %d looks", keysOf(got), looks.Load())
 		}
 		w.quit()
 	})
