@@ -81,7 +81,7 @@ func (e *ConfigError) Error() string {
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // IdentityError says that the lease table is about another stream, or about one of the same name that was deleted and made again: reading on would take
-// one stream's positions for the other's. Nothing was written because of it. To begin anew, reset the application's positions, or give it another table.
+// one stream's positions for the other's. Nothing was written because of it. To begin anew, give the application another table, or delete this one.
 type IdentityError struct {
 	Stream string // the one that was to be read
 	Shard  string // whose row says otherwise

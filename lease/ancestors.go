@@ -40,7 +40,11 @@ func (t *Tenure) otherParents(ctx context.Context, child shard.Shard, list listS
 		if err != nil {
 			return false, err
 		}
-		if made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return create(s, at) }); made || err != nil {
+		first, err := t.firstShards(ctx, g)
+		if err != nil {
+			return false, err
+		}
+		if made, err := t.rootsFirst(ctx, g, id, first, func(s shard.Shard) error { return create(s, at) }); made || err != nil {
 			return made, err
 		}
 	}
@@ -67,7 +71,8 @@ func (t *Tenure) Continuing(ctx context.Context, g *shard.Graph) ([]shard.Shard,
 }
 
 // rootsFirst makes one row: that of the shard, or of the first of its ancestors that is listed, has no row, and whose own parents have theirs.
-func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, create func(shard.Shard) error) (made bool, err error) {
+// What came before the application's first shards it does not read.
+func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, first map[string]bool, create func(shard.Shard) error) (made bool, err error) {
 	s, listed := g.Shard(id)
 	if !listed {
 		return false, nil
@@ -75,10 +80,30 @@ func (t *Tenure) rootsFirst(ctx context.Context, g *shard.Graph, id string, crea
 	if _, err := t.k.c.get(ctx, id); !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
+	if first[id] {
+		return true, create(s)
+	}
 	for _, parent := range s.Parents {
-		if made, err := t.rootsFirst(ctx, g, parent, create); made || err != nil {
+		if made, err := t.rootsFirst(ctx, g, parent, first, create); made || err != nil {
 			return made, err
 		}
 	}
 	return true, create(s)
+}
+
+// firstShards returns the shards that the application began with, if that was at an instant, else none.
+func (t *Tenure) firstShards(ctx context.Context, g *shard.Graph) (map[string]bool, error) {
+	instant, s := t.Lease().StartAt, t.k.c.seeded()
+	if instant.IsZero() || s.OpenAt == nil {
+		return nil, nil
+	}
+	openThen, err := s.OpenAt(ctx, instant)
+	if err != nil || !covers(openThen) {
+		return nil, err
+	}
+	first := make(map[string]bool)
+	for _, f := range firstShards(g, openThen) {
+		first[f.ID] = true
+	}
+	return first, nil
 }

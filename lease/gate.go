@@ -104,7 +104,11 @@ func (t *Tenure) judge(ctx context.Context, id string, child Lease, list func(co
 	_, listed := g.Shard(id)
 	verdict := judgeParent(nil, listed)
 	if verdict == gateRestore {
-		made, err := t.rootsFirst(ctx, g, id, func(s shard.Shard) error { return t.restore(ctx, s, child, at) })
+		first, err := t.firstShards(ctx, g)
+		if err != nil {
+			return verdict, err
+		}
+		made, err := t.rootsFirst(ctx, g, id, first, func(s shard.Shard) error { return t.restore(ctx, s, child, at) })
 		if made && err == nil {
 			t.k.pause(ctx, settle)
 		}

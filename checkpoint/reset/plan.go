@@ -44,7 +44,7 @@ type Move struct {
 // Make plans a reset of the application whose leases are in s, which must be open, and which reads the stream of this name or ARN. It reads, and writes
 // nothing. Of each shard that it resolves it makes two or three calls, two a second at most; on one that has had no record since the time in question some more.
 //
-// Errors: *TargetError; *lease.StreamError if a row belongs to another stream; *lease.RowError if the row of a shard that it should move cannot be read as a lease,
+// Errors: *TargetError; *lease.StreamError or *lease.IdentityError if a row belongs to another stream, or to an earlier one of that name; *lease.RowError if the row of a shard that it should move cannot be read as a lease,
 // or the table is that of an application that reads several streams; ErrIncomplete; else the service's or the store's.
 func Make(ctx context.Context, k KinesisAPI, s lease.Store, stream string, to Target) (*Plan, error) {
 	asked := newStream(k, stream)
@@ -105,10 +105,16 @@ func (p *planner) check() error {
 	}
 	for _, key := range sorted(p.rows) {
 		row := p.rows[key]
-		if row.Stream != "" && row.Stream != p.plan.Stream {
+		if !row.OfStream(p.plan.Stream) {
 			return fmt.Errorf("reset: %w", &lease.StreamError{Key: key, Stored: row.Stream, Stream: p.plan.Stream})
 		}
-		if _, ok := p.view.graph.Shard(key); !ok && !row.Ended() {
+		listed, ok := p.view.graph.Shard(key)
+		if ok && row.First != "" { // a row without is Java's, and what it says may be why it is to be reset
+			if err := row.Identify(listed); err != nil {
+				return fmt.Errorf("reset: %w", err)
+			}
+		}
+		if !ok && !row.Ended() {
 			p.warn("left alone: lease %s at %s: its shard is not in the stream any more", key, row.Checkpoint.Position)
 		}
 	}
@@ -212,7 +218,7 @@ func (p *planner) needsRow(s shard.Shard, g goal, goals map[string]goal) bool {
 func (p *planner) newRow(s shard.Shard, g goal) lease.Lease {
 	row := lease.Lease{
 		Key: s.ID, Counter: p.view.now.UnixMilli(), Checkpoint: checkpoint.Checkpoint{Position: g.to},
-		Parents: s.Parents, HashRange: s.Range, Stream: p.plan.Stream,
+		Parents: s.Parents, HashRange: s.Range, Stream: lease.StreamLabel(p.plan.Stream), First: s.First,
 	}
 	if g.kind == finished {
 		row.Children = p.children(s)

@@ -355,14 +355,18 @@ func TestATableOfAnotherApplicationIsRefused(t *testing.T) {
 		}},
 		"another stream": {"shardId-000000000000", "SET kkStream = :x", func(err error) bool {
 			var stream *lease.StreamError
-			return errors.As(err, &stream) && stream.Stored == "x" && stream.Stream == streamName
+			return errors.As(err, &stream) && stream.Stored == "7" && stream.Stream == streamName
+		}},
+		"an earlier stream of that name": {"shardId-000000000000", "SET kkFirst = :x", func(err error) bool {
+			var identity *lease.IdentityError
+			return errors.As(err, &identity) && identity.Key == "shardId-000000000000"
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, 1, 1, func(t *testing.T, w *world) {
 				w.reset(reset.Oldest(), reset.ExecuteOptions{})
-				values := map[string]types.AttributeValue{":x": text("x")}
+				values := map[string]types.AttributeValue{":x": text("7")}
 				if strings.HasPrefix(c.set, "REMOVE") {
 					values = nil
 				}
