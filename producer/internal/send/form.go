@@ -62,7 +62,7 @@ func (c *Core) due(now time.Time) (due bool, wake time.Time) {
 			wake = t
 		}
 	}
-	burst := burstBytes
+	burst := max(burstBytes, c.limits.AggregateBytes) // less would be due, and then not be sent: a request without records
 	if c.serial() && c.limits.AggregateBytes > 0 {
 		burst = c.limits.AggregateBytes // a lane gets one Kinesis record of a request, so more of them do not make it fuller
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kinesiskit/kinesiskit/shard"
 )
@@ -54,5 +55,15 @@ func TestAggregatesAreNoLargerThanTheirLimit(t *testing.T) {
 				t.Fatalf("%d of %d records", sent, len(items))
 			}
 		})
+	}
+}
+
+func TestALaneIsDueWhenAnAggregateIsFullHoweverLargeThatIs(t *testing.T) {
+	h := newHarness(t, Limits{AggregateBytes: 1 << 20, Linger: time.Second}, 1)
+	h.add(lower, 4000, 100)
+	h.none() // and not an empty one
+	h.add(lower, 8000, 100)
+	if r := h.request(); len(r.Entries) != 1 || r.Bytes < 1_000_000 {
+		t.Errorf("%d entries, %d bytes", len(r.Entries), r.Bytes)
 	}
 }

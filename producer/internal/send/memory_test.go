@@ -30,7 +30,7 @@ func TestAnIdleLaneTakesLessThanAKibibyte(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := used()
-	c := New(Limits{InFlight: 24, BatchRecords: 500, BatchBytes: 5 << 20, AggregateBytes: 50 << 10}, rand.New(rand.NewPCG(1, 1)), Errors{})
+	c := New(Limits{InFlight: 24, BatchRecords: 500, BatchBytes: 5 << 20, AggregateBytes: 50 << 10, RatePercent: 150}, rand.New(rand.NewPCG(1, 1)), Errors{})
 	c.SetSpread(route.SpreadByKeys)
 	m, err := route.Next(nil, listing, start)
 	if err != nil {
