@@ -16,6 +16,7 @@ import (
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/kinesistest"
 	"github.com/kinesiskit/kinesiskit/producer"
+	"github.com/kinesiskit/kinesiskit/shard"
 )
 
 // onDemand makes the stream, of four shards, distribute records as told.
@@ -235,4 +236,66 @@ func TestADescriptionWithoutAnAnswerHoldsRecordsUpForTwoSeconds(t *testing.T) {
 			w.Errorf("took %v", took)
 		}
 	})
+}
+
+// Keys mean nothing there, and are often all the same: the rate of one shard must not be that of the stream.
+func TestAnAutoStreamIsWrittenAtTheRateOfAllItsShards(t *testing.T) {
+	bubble(t, 0, producer.Config{RateLimit: 100}, func(w *world) {
+		w.onDemand(types.RecordDistributionStrategyAuto)
+		w.ready()
+		start := time.Now()
+		for range 1600 {
+			if _, err := w.p.Put(context.Background(), producer.Record{PartitionKey: "same", Data: make([]byte, 50_000)}); err != nil {
+				w.Fatal(err)
+			}
+		}
+		w.flush()
+		// 76 MiB, of which four shards take 4 a second: after the start, in which rates are looked for.
+		if took := time.Since(start); took > 50*time.Second {
+			w.Errorf("took %v", took)
+		}
+	})
+}
+
+// What was meant for anywhere, and failed, belongs to the shard of its key when the stream goes by keys again.
+func TestRecordsGoToTheShardsOfTheirKeysAfterAnAutoStreamIsNone(t *testing.T) {
+	for name, took := range map[string]time.Duration{"waits": 0, "under way": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 0, producer.Config{RequestTimeout: 2 * time.Minute}, func(w *world) {
+				w.onDemand(types.RecordDistributionStrategyAuto)
+				w.ready()
+				outage := w.s.On("PutRecords", kinesistest.Do(func(context.Context, *kinesistest.Request, func() kinesistest.Reply) kinesistest.Reply {
+					time.Sleep(took)
+					return kinesistest.Reply{Status: 500, Body: []byte("{}")}
+				})).From("producer")
+				l := newLoad(w)
+				for i := range 40 {
+					l.put(fmt.Sprint("key", i))
+				}
+				time.Sleep(time.Minute)
+				w.redistribute(types.RecordDistributionStrategyUserPartitionKey)
+				w.s.On("DescribeStreamSummary", kinesistest.Do(func(_ context.Context, _ *kinesistest.Request, next func() kinesistest.Reply) kinesistest.Reply {
+					outage.Remove()
+					return next()
+				})).From("producer").Times(1)
+				w.flush()
+				l.check()
+				shards, err := w.look.ListShards(context.Background(), &kinesis.ListShardsInput{StreamName: aws.String(stream)})
+				if err != nil {
+					w.Fatal(err)
+				}
+				for _, c := range w.contents() {
+					for _, s := range shards.Shards {
+						r, err := shard.ParseHashRange(*s.HashKeyRange.StartingHashKey, *s.HashKeyRange.EndingHashKey)
+						if err != nil {
+							w.Fatal(err)
+						}
+						if c.key != "ready" && *s.ShardId == c.shard && !r.Contains(shard.HashOf(c.key)) {
+							w.Errorf("%s is in %s", c.key, c.shard)
+						}
+					}
+				}
+			})
+		})
+	}
 }

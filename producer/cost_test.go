@@ -36,7 +36,7 @@ const (
 	costRounds  = 5
 	costRecords = 3_000_000
 	costOfPut   = 0.2 // of the rate of a bare Builder loop, at least
-	costOfSDK   = 2.5 // times the CPU time of a bare loop of PutRecords, at most; what it is made of is in DESIGN.md
+	costOfSDK   = 2.0 // times the CPU time of a bare loop of PutRecords, at most; what it is made of is in DESIGN.md
 )
 
 const nullServerVariable = "KINESISKIT_NULL_SERVER"

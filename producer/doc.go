@@ -57,7 +57,8 @@
 // An on-demand stream can be set to distribute records over its shards as it likes (record distribution strategy AUTO). Keys mean nothing there, and readers
 // take no aggregates. The producer asks how a stream does it before the first record is sent, every five minutes, and when three records were stored on
 // unexpected shards. An AUTO stream gets records alone, without explicit hash keys, and so does one of which that is not known yet; one that may not be described
-// (kinesis:DescribeStreamSummary) gets aggregates. There is no order on an AUTO stream, also with Config.Ordered.
+// (kinesis:DescribeStreamSummary) gets aggregates. There is no order on an AUTO stream, also with Config.Ordered; records
+// are sent evenly at the rate of all its shards, whatever their keys.
 //
 // # Several streams
 //

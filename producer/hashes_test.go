@@ -31,7 +31,7 @@ func TestKeysThatAreRememberedKeepTheirPlaces(t *testing.T) {
 }
 
 func TestAPutAllocatesOneObject(t *testing.T) {
-	p, err := producer.New(producer.Config{Stream: "s", BufferRecords: 1 << 20}, new(null))
+	p, err := producer.New(producer.Config{Stream: "s", BufferRecords: 1 << 20, RateLimit: -1}, new(null))
 	if err != nil {
 		t.Fatal(err)
 	}

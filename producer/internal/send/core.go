@@ -52,7 +52,8 @@ type Core struct {
 	rng    *rand.Rand
 
 	spread         route.Spread
-	aggregateBytes int // what limits say where the stream's distribution allows it
+	aggregateBytes int  // what limits say where the stream's distribution allows it
+	scattered      bool // places of items are, or were, not those of their keys, see place
 
 	shards    *route.Map // nil until the first listing
 	lanes     []*lane    // one for each open shard of the map, in its order
@@ -135,6 +136,7 @@ func (c *Core) Add(items []*Item, step *Step) {
 	case c.shards == nil:
 		c.waiting = append(c.waiting, items...)
 	default:
+		c.placeAll(items)
 		for _, it := range items {
 			c.lanes[c.shards.Predict(it.Hash)].push(it)
 		}
@@ -198,6 +200,7 @@ func (c *Core) SetMap(m *route.Map, step *Step) {
 // putBack gives items to the lanes of the present map, each before the newer ones of its lane.
 func (c *Core) putBack(items []*Item) {
 	slices.SortFunc(items, bySeq)
+	c.placeAll(items)
 	back := make(map[int][]*Item)
 	for _, it := range items {
 		i := c.shards.Predict(it.Hash)
@@ -213,6 +216,9 @@ func (c *Core) putBack(items []*Item) {
 // requeue gives an entry that is not in the stream, as far as anybody knows, to the lane it belongs to now. It stays as it is if one lane takes all of
 // it; otherwise its items go back one by one.
 func (c *Core) requeue(e *Entry) {
+	if !e.aggregated() {
+		c.moveAlone(e)
+	}
 	i := c.shards.Predict(e.low)
 	if i != c.shards.Predict(e.high) || c.spread == route.SpreadAuto && e.aggregated() {
 		c.dissolve(e)
