@@ -82,7 +82,7 @@ func (s *session) close(ctx context.Context, cause error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	slot, _ := s.view.begin(inClose, nothing)
+	slot, _ := s.view.begin(inClose, nil)
 	defer s.view.end(slot)
 	if err := s.callClose(ctx, cause); err != nil {
 		s.log.Warn("close failed", zap.Error(err))
