@@ -54,7 +54,10 @@ type work struct {
 }
 
 // load is what is left of the memory that a page takes. It is given back record by record, and what the records do not add up to with the last.
-type load struct{ bytes, undone int }
+type load struct {
+	bytes, undone int
+	shed          bool // what had not been added was given up
+}
 
 func (l *load) done(bytes int) (back int) {
 	l.undone--

@@ -68,8 +68,7 @@ func (p *parallel) listen() <-chan struct{} {
 
 // isBlocked reports whether what holds the window up is a record that fails. It runs under mu.
 func (p *parallel) isBlocked() bool {
-	_, _, _, parked, _ := p.t.Oldest()
-	return parked || p.halted > 0
+	return p.halted > 0 || p.t.Stuck()
 }
 
 // allDone waits for records that are still worked on: none may be open when the shard ends.
@@ -99,7 +98,7 @@ func (p *parallel) settle() error {
 // wait returns when things may have changed. A shard that is blocked gives up, when others need memory, what it has not begun with.
 func (p *parallel) wait(news <-chan struct{}, blocked bool, of *load) {
 	var press <-chan struct{}
-	if blocked {
+	if blocked && !of.shed {
 		press = p.s.sticks()
 	}
 	select {
@@ -120,6 +119,7 @@ func (p *parallel) nudge() {
 
 // giveUp drops what is left of a page that is not in the window yet, to be fetched once more.
 func (p *parallel) giveUp(of *load) {
+	of.shed = true
 	if !p.s.feed.retreat(p.entered) {
 		return
 	}
@@ -184,7 +184,7 @@ func (p *parallel) fails() bool {
 // tellBlocked logs, once, what the window waits for.
 func (p *parallel) tellBlocked() {
 	p.mu.Lock()
-	key, at, added, _, _ := p.t.Oldest()
+	key, at, added, _ := p.t.Oldest()
 	undone := p.t.Undone()
 	p.mu.Unlock()
 	p.s.log.Warn("window of records that are not done is full: nothing more of the shard begins before its oldest record is done",
@@ -196,7 +196,7 @@ func (p *parallel) show(h *ShardHealth) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h.Undone, h.OldestUndone = p.t.Undone(), time.Time{}
-	key, at, added, _, ok := p.t.Oldest()
+	key, at, added, ok := p.t.Oldest()
 	if ok {
 		h.OldestUndone = added
 	}

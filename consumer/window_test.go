@@ -95,45 +95,66 @@ func TestTheWindowIsBoundedByAge(t *testing.T) {
 // Shards whose windows are full drop what they have not begun with, and fetch it again when they can go on.
 func TestAFullWindowLeavesMemoryToOthersAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
-	const shards, each = 3, 22
+	const shards, large, tiny = 4, 8, 10_000
 	synctest.Test(t, func(t *testing.T) {
 		s := kinesistest.New(kinesistest.WithoutLimits())
 		s.CreateStream(streamName, shards)
 		f := newFleetOn(t, s)
 		defer f.close()
+		for i := range shards {
+			f.putRaw("!", hashKey(i, shards), []byte("bad"))
+			users := make([]string, tiny)
+			for j := range users {
+				users[j] = fmt.Sprintf("key%d=%d/%d", j%50, i, j)
+			}
+			f.putRaw("own", hashKey(i, shards), aggregate(users...))
+			for j := range large {
+				f.putRaw("k", hashKey(i, shards), heavy(fmt.Sprint("large", j)))
+			}
+		}
 		var broken atomic.Bool
 		broken.Store(true)
-		cfg := small("w1")
-		cfg.ParallelizationFactor = 4
+		var small atomic.Int32
+		cfg := wide("w1", 4)
+		cfg.BufferBytes, cfg.Polling.MinInterval = 32<<20, -1
 		w := f.run(cfg, consumer.Each(func(_ context.Context, r *consumer.Record) error {
-			if name := light(r.Data); broken.Load() && name == "0" && r.Shard().ID() != shard0 {
+			if broken.Load() && r.PartitionKey == "!" {
 				return errUser
 			}
+			if len(r.Data) < 1<<10 && r.PartitionKey != "!" {
+				small.Add(1)
+				return nil
+			}
+			id := r.Shard().ID()
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.got = append(f.got, delivery{"w1", r.Shard().ID(), r.Shard().ID() + r.PartitionKey, r.Shard().ID() + light(r.Data), r.Position, time.Now()})
+			f.got = append(f.got, delivery{"w1", id, id + r.PartitionKey, id + light(r.Data), r.Position, time.Now()})
 			return nil
 		}))
-		for i := range shards {
-			for j := range each {
-				if i > 0 || j < 2 {
-					f.putRaw(string(rune('a'+j%7)), hashKey(i, shards), heavy(fmt.Sprint(j)))
+		f.until("all windows full", 2*time.Minute, func() bool {
+			for _, h := range w.Health().Shards {
+				if h.Err == nil || !strings.Contains(h.Err.Error(), "window is full") {
+					return false
 				}
 			}
-		}
-		f.until("blocked", 2*time.Minute, func() bool {
-			hs := w.Health().Shards
-			full := func(i int) bool { return hs[i].Err != nil && strings.Contains(hs[i].Err.Error(), "window is full") }
-			return len(hs) == shards && (full(1) || full(2)) && hs[1].Attempt > 0 && hs[2].Attempt > 0 && f.of(shard0) == 2
+			return len(w.Health().Shards) == shards
 		})
-		for j := 2; j < each; j++ {
-			f.putRaw(string(rune('a'+j%7)), hashKey(0, shards), heavy(fmt.Sprint(j)))
-		}
-		f.until("the other shard is done", 2*time.Minute, func() bool { return f.of(shard0) == each })
-		broken.Store(false)
-		f.delivered(shards * each)
 		time.Sleep(time.Minute)
-		f.inOrder(shards * each)
+		if b := w.Health().Buffered; b > shards*large<<20*3/4 {
+			t.Errorf("%d bytes are held by shards that do not move", b)
+		}
+		fetched := s.Calls("GetRecords")
+		time.Sleep(5 * time.Minute)
+		if n := s.Calls("GetRecords") - fetched; n > 0 {
+			t.Errorf("%d pages were fetched and given up again", n)
+		}
+		broken.Store(false)
+		f.delivered(shards * (1 + large))
+		time.Sleep(time.Minute)
+		f.inOrder(shards * (1 + large))
+		if n := small.Load(); n != shards*tiny {
+			t.Errorf("%d of %d small records were delivered", n, shards*tiny)
+		}
 		if b := w.Health().Buffered; b != 0 {
 			t.Errorf("%d bytes are said to be held", b)
 		}

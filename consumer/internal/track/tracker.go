@@ -200,14 +200,17 @@ func (t *Tracker[T]) Running() int { return t.running }
 // Parked is how many records are parked.
 func (t *Tracker[T]) Parked() int { return len(t.parked) }
 
-// Oldest is the oldest record that is not done: its key, its place, and when it was added. waits reports whether it is parked. ok is false if there is none.
-func (t *Tracker[T]) Oldest() (key string, at checkpoint.Position, added time.Time, waits, ok bool) {
+// Oldest is the oldest record that is not done: its key, its place, and when it was added. ok is false if there is none.
+func (t *Tracker[T]) Oldest() (key string, at checkpoint.Position, added time.Time, ok bool) {
 	if len(t.window) == 0 {
-		return "", checkpoint.Position{}, time.Time{}, false, false
+		return "", checkpoint.Position{}, time.Time{}, false
 	}
 	e := t.window[0]
-	return e.key.name, e.at, e.added, !e.due.IsZero(), true
+	return e.key.name, e.at, e.added, true
 }
+
+// Stuck reports whether the oldest record that is not done is parked.
+func (t *Tracker[T]) Stuck() bool { return len(t.window) > 0 && !t.window[0].due.IsZero() }
 
 func (t *Tracker[T]) progress(p checkpoint.Position) { t.done, t.moved = p, true }
 

@@ -220,9 +220,9 @@ func (m *model) check() {
 	if at, ok := m.tracker.Due(); ok == due.IsZero() || !at.Equal(due) {
 		t.Fatalf("due %v, want %v", at, due)
 	}
-	key, at, added, waits, ok := m.tracker.Oldest()
-	if span := m.span(); ok != (len(span) > 0) || ok && (key != span[0].key || at != span[0].at || !added.Equal(span[0].added) || waits != span[0].parked) {
-		t.Fatalf("oldest %s at %s, waits: %v, ok: %v", key, at, waits, ok)
+	key, at, added, ok := m.tracker.Oldest()
+	if span := m.span(); ok != (len(span) > 0) || ok && (key != span[0].key || at != span[0].at || !added.Equal(span[0].added) || m.tracker.Stuck() != span[0].parked) {
+		t.Fatalf("oldest %s at %s, stuck: %v, ok: %v", key, at, m.tracker.Stuck(), ok)
 	}
 }
 
