@@ -84,7 +84,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}
 	c.log = c.log.With(zap.String("worker", c.coordinator.Owner()))
-	c.distribution = &distribution{api: k, stream: c.stream, log: c.log, rng: c.rng("distribution")}
+	c.distribution = &distribution{api: k, stream: c.stream, log: c.log, rng: c.rng("distribution"), parallel: cfg.ParallelizationFactor > 1}
 	if cfg.FanOut != nil {
 		c.registration = newRegistration(k, c.stream, *cfg.FanOut, c.log, c.rng("fan-out"))
 	}
