@@ -52,6 +52,9 @@ func named(children []shard.Shard, graph *shard.Graph) []shard.Shard {
 // finish ends a shard of which everything was delivered. The children's rows come first: whoever sees a finished parent can rely on them. at is the
 // service's clock.
 func (s *session) finish(ctx, stay context.Context, children []shard.Shard, at time.Time) error {
+	if err := s.allDone(); err != nil {
+		return err
+	}
 	if at.IsZero() {
 		_, at = s.c.listing.known()
 	}

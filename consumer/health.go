@@ -57,8 +57,6 @@ type ShardHealth struct {
 	Behind     time.Duration       // of the page that was fetched last
 	BusySince  time.Time           // start of the running call of your code, of the oldest of several; zero if none runs
 
-	// Expired is the position that retention had passed when reading was to go on behind it, zero if it had not: records that stood behind it were lost.
-	Expired checkpoint.Position
 	// Undone is how many records were handed to your code and are not done: those of the call that runs or fails or, with Config.ParallelizationFactor,
 	// all between the stored position and the last that was begun or waits behind one of its key. OldestUndone is when the first of them was handed
 	// over, or began to wait; zero if there is none. What a Processor holds back is not counted: only your code knows.
@@ -67,6 +65,9 @@ type ShardHealth struct {
 
 	Attempt int   // at the call that keeps failing, from 1; 0 if none does
 	Err     error // why the shard does not move: your code's error, joined with ErrHalted in state Halted, or that of fetching
+
+	// Expired is the position that retention had passed when reading was to go on behind it, zero if it had not: records that stood behind it were lost.
+	Expired checkpoint.Position
 }
 
 // ShardState is where a shard is in its life.

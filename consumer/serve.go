@@ -281,9 +281,6 @@ func (s *session) read(ctx, stay context.Context) error {
 			continue
 		}
 		if children := s.children(stay, got.page); children != nil {
-			if err := s.allDone(); err != nil {
-				return err
-			}
 			return s.finish(ctx, stay, children, got.page.At)
 		}
 	}

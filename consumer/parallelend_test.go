@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,5 +44,25 @@ func TestRecordsWithoutAKeyComeOneAfterTheOther(t *testing.T) {
 		}
 		const warned = "records without a partition key come one after the other: ParallelizationFactor has no effect on them"
 		f.until("warned", 10*time.Minute, func() bool { return logs.FilterMessage(warned).Len() == 1 })
+	})
+}
+
+func TestABoundedReplayWaitsForEveryKey(t *testing.T) {
+	bubble(t, 1, func(f *fleet) {
+		f.put("bad", "b")
+		f.put("good", "a")
+		time.Sleep(time.Minute)
+		cfg := wide("w1", 2)
+		cfg.End = time.Now()
+		var calls atomic.Int32
+		w := f.run(cfg, consumer.Each(func(_ context.Context, r *consumer.Record) error {
+			if calls.Add(1) < 6 && r.PartitionKey == "bad" {
+				return errUser
+			}
+			f.note("w1", r)
+			return nil
+		}))
+		w.ends(2 * time.Minute)
+		f.want("a", "b")
 	})
 }
