@@ -37,6 +37,9 @@ func (s *session) cut(p *fetch.Page) (reached bool) {
 
 // endReached finishes a shard at Config.End. The processor confirms it as it confirms the end of a shard: nobody comes back to what it holds.
 func (s *session) endReached(ctx, stay context.Context) error {
+	if err := s.allDone(); err != nil {
+		return err
+	}
 	if err := s.flushEnded(ctx, stay, EndReached); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (s *session) process(ctx context.Context, unit []Record, upTo checkpoint.Po
 	if s.c.handler.each == nil || s.c.watched {
 		b = &Batch{Shard: s.shard, Records: unit, Behind: behind, Attempt: t.attempt}
 	}
-	slot, now := s.view.begin(s.c.handler.call(), unit[0].Position)
+	slot, now := s.view.begin(s.c.handler.call(), unit)
 	t.begin(now)
 	defer s.view.end(slot)
 	watched := s.c.processStart(ctx, b)

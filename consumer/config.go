@@ -51,6 +51,11 @@ type Config struct {
 	// Stale. KCL has Whole, and no choice.
 	Aggregates Filter
 
+	// ParallelizationFactor is how many records of one shard your code works on at the same time, with [Each]: at most one of a partition key, so that
+	// a key's records still come one after the other, in order. The stored position is the last record in front of the first that is not done; see the
+	// package's comment. Default: 1. At most 10,000. KCL has no such thing; in Lambda it is called the same, and is 10 at most.
+	ParallelizationFactor int
+
 	// ShutdownTimeout bounds the stop that begins when Run's ctx ends. Default: 20 s, since Kubernetes kills after 30 s. Negative: unbounded.
 	ShutdownTimeout time.Duration
 
@@ -131,6 +136,9 @@ func (c Config) WithDefaults() Config {
 	if c.BufferBytes == 0 {
 		c.BufferBytes = 256 << 20
 	}
+	if c.ParallelizationFactor == 0 {
+		c.ParallelizationFactor = 1
+	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 20 * time.Second
 	}
@@ -193,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if c.Aggregates < Stale || c.Aggregates > Everything {
 		bad("Aggregates", "%d is no Filter", c.Aggregates)
+	}
+	if n := c.ParallelizationFactor; n < 1 || n > window.Records {
+		bad("ParallelizationFactor", "%d is not within 1 and %d", n, window.Records)
 	}
 	if c.BufferBytes < minBuffer {
 		bad("BufferBytes", "%d is less than %d", c.BufferBytes, minBuffer)

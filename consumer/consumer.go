@@ -57,7 +57,7 @@ type Consumer struct {
 //
 // Errors: those of [Config.Validate]; *ConfigError for anything else that is missing or wrong.
 func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*Consumer, error) {
-	err := errors.Join(cfg.Validate(), checkParts(k, s, h))
+	err := errors.Join(cfg.Validate(), checkParts(k, s, h), checkParallel(cfg, h))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func New(cfg Config, k KinesisAPI, s lease.Store, h Handler, opts ...Option) (*C
 		return nil, &ConfigError{Field: "Lease", Problem: "is refused", Err: err}
 	}
 	c.log = c.log.With(zap.String("worker", c.coordinator.Owner()))
-	c.distribution = &distribution{api: k, stream: c.stream, log: c.log, rng: c.rng("distribution")}
+	c.distribution = &distribution{api: k, stream: c.stream, log: c.log, rng: c.rng("distribution"), parallel: cfg.ParallelizationFactor > 1}
 	if cfg.FanOut != nil {
 		c.registration = newRegistration(k, c.stream, *cfg.FanOut, c.log, c.rng("fan-out"))
 	}
@@ -108,6 +108,14 @@ func checkParts(k KinesisAPI, s lease.Store, h Handler) error {
 		errs = append(errs, &ConfigError{Field: "Handler", Problem: "is none that Each, Batches or PerShard made of a function"})
 	}
 	return errors.Join(errs...)
+}
+
+// checkParallel: what returns for many records at once says nothing of each, and a Processor is promised one call at a time.
+func checkParallel(cfg Config, h Handler) error {
+	if mine, ok := h.(*handler); cfg.ParallelizationFactor > 1 && ok && mine != nil && mine.each == nil {
+		return &ConfigError{Field: "ParallelizationFactor", Problem: "is for Each, not for Batches or PerShard"}
+	}
+	return nil
 }
 
 // leaseHooks makes one of all that were given.

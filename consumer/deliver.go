@@ -46,6 +46,10 @@ func (t *try) reset() {
 // deliver hands records over until all are done. What is not done when it returns with an error was never stored as done, and is delivered again by
 // whoever reads the shard next.
 func (s *session) deliver(ctx, stay context.Context, records []Record, behind time.Duration) error {
+	if s.parallel != nil {
+		s.rest = records
+		return s.parallel.deliver(s.feed.lend(), behind)
+	}
 	try := s.newTry()
 	for len(records) > 0 {
 		unit := records
@@ -162,6 +166,10 @@ func (s *session) mark(p checkpoint.Position) error {
 func (s *session) passed(end checkpoint.Position) error {
 	if end.Compare(s.tenure.Start().Position) <= 0 {
 		return nil // an empty page, or one that was done before
+	}
+	if s.parallel != nil {
+		s.parallel.pass(end)
+		return nil
 	}
 	s.tenure.Pass(end)
 	if s.processor == nil {

@@ -38,6 +38,8 @@ type distribution struct {
 	log    *zap.Logger
 	rng    *rand.Rand
 
+	parallel bool // several records of a shard at a time are asked for, by keys that such a stream's records may not have
+
 	mu     sync.Mutex
 	byKeys bool
 	read   time.Time // zero: not yet
@@ -94,6 +96,9 @@ func (d *distribution) look(ctx context.Context) error {
 	d.mu.Unlock()
 	if changed && !byKeys {
 		d.log.Info("stream spreads its records by itself: no aggregate is filtered", zap.String("strategy", string(strategy)))
+		if d.parallel {
+			d.log.Warn("records without a partition key come one after the other: ParallelizationFactor has no effect on them")
+		}
 	}
 	return nil
 }

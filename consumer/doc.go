@@ -53,6 +53,19 @@
 //
 // Your code runs on one goroutine for each shard, and a worker holds several shards: what it shares must be safe for that.
 //
+// # Several records of a shard at once
+//
+// Where each record costs a call to somewhere slow, a shard's records one after the other are too slow, and more shards cost money.
+// Config.ParallelizationFactor lets Each's function run for so many records of one shard at a time, each with another partition key: a key's records
+// still come one after the other, in their order. The order between keys, which Kinesis does not promise across shards anyway, is given up.
+//
+// The stored position is the last record in front of the first that is not done, and nothing behind it can be stored: [Shard.Checkpoint] and [Shard.Mark]
+// answer ErrNotDelivered. So after a crash what was done behind a slow record comes again. A record that fails and is tried again holds back its key and
+// the stored position, and no other key, until the window is full: 10,000 records, 16 MiB or 5 minutes between the first that is not done and the
+// newest. Then the shard stands still, and Health and the log name the record that it waits for. When the shard moves or the worker stops, nothing
+// more begins but what stands in front of records that were begun, for half of the time there is: so nothing comes again unless a record fails or is
+// too slow. A shard ends when all of its keys are done. Records without a partition key count as having the same one.
+//
 // # What is promised
 //
 // At least once. Every record that was acknowledged to its producer, and is still within the stream's retention when its shard is read, is handed to

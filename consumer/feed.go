@@ -133,12 +133,6 @@ func (f *feed) shed(first, last checkpoint.Position) bool {
 	if f.back != (checkpoint.Position{}) {
 		return false
 	}
-	f.back = last
-	if f.ahead != nil {
-		f.drop(f.ahead)
-	} else {
-		f.source.Close() // an open subscription buffers
-	}
 	kept := 0
 	for begun, i := false, 0; i < len(f.page.Records); i++ {
 		r := &f.page.Records[i]
@@ -149,8 +143,28 @@ func (f *feed) shed(first, last checkpoint.Position) bool {
 	}
 	f.memory.Done(f.inHand - kept)
 	f.inHand = kept
+	return f.retreat(last)
+}
+
+// retreat gives up the page that was fetched ahead, and lets the next page begin behind last. What is in hand is the caller's to account for.
+func (f *feed) retreat(last checkpoint.Position) bool {
+	if f.back != (checkpoint.Position{}) {
+		return false
+	}
+	f.back = last
+	if f.ahead != nil {
+		f.drop(f.ahead)
+	} else {
+		f.source.Close() // an open subscription buffers
+	}
 	f.page.Records = nil
 	return true
+}
+
+// lend leaves it to the caller to say how much of the page in hand is done.
+func (f *feed) lend() (bytes int) {
+	bytes, f.inHand = f.inHand, 0
+	return bytes
 }
 
 // close waits for what is under way, whose context has ended.

@@ -52,6 +52,9 @@ func named(children []shard.Shard, graph *shard.Graph) []shard.Shard {
 // finish ends a shard of which everything was delivered. The children's rows come first: whoever sees a finished parent can rely on them. at is the
 // service's clock.
 func (s *session) finish(ctx, stay context.Context, children []shard.Shard, at time.Time) error {
+	if err := s.allDone(); err != nil {
+		return err
+	}
 	if at.IsZero() {
 		_, at = s.c.listing.known()
 	}
@@ -82,7 +85,7 @@ func (s *session) close(ctx context.Context, cause error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	slot, _ := s.view.begin(inClose, nothing)
+	slot, _ := s.view.begin(inClose, nil)
 	defer s.view.end(slot)
 	if err := s.callClose(ctx, cause); err != nil {
 		s.log.Warn("close failed", zap.Error(err))

@@ -127,7 +127,7 @@ func (s *session) leaving(ctx context.Context) (context.Context, Reason, context
 }
 
 func (s *session) flush(ctx context.Context, why Reason, t *try) (admitted bool, err error) {
-	slot, now := s.view.begin(inFlush, nothing)
+	slot, now := s.view.begin(inFlush, nil)
 	t.begin(now)
 	defer s.view.end(slot)
 	if err := s.tenure.Admit(ctx, nothing); err != nil {

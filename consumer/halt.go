@@ -31,16 +31,28 @@ func (c *Consumer) Resume(stream, shardID string) error {
 
 // halt keeps the shard and does nothing with it until somebody resumes it (nil), or the session has to end. The lease is renewed by itself.
 func (s *session) halt(ctx, stay context.Context, t *try, err error) error {
+	s.hold(stay, s.halting(err))
+	if stop := s.resumed(ctx); stop != nil {
+		return stop
+	}
+	t.reset()
+	s.moves()
+	return nil
+}
+
+// halting tells that the shard is halted. The channel is closed when it is resumed.
+func (s *session) halting(err error) <-chan struct{} {
 	s.log.Error("shard halted by the error policy: nothing of it is delivered until it is resumed", zap.Error(err))
-	resumed := s.view.halt(fmt.Errorf("%w: %w", ErrHalted, err))
-	s.hold(stay, resumed)
-	s.view.resume()
+	return s.view.halt(fmt.Errorf("%w: %w", ErrHalted, err))
+}
+
+// resumed tells that it is resumed, or returns why it cannot be any more.
+func (s *session) resumed(ctx context.Context) error {
 	if stop := s.stopped(ctx); stop != nil {
+		s.view.resume()
 		return stop
 	}
 	s.log.Info("halted shard resumed")
-	t.reset()
-	s.moves()
 	return nil
 }
 

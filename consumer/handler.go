@@ -29,8 +29,9 @@ func (h *handler) call() string {
 // Each hands over one record at a time: nil means that the record is done. Progress is stored by itself, with the lease's next renewal, when the shard
 // is left and at its end; it costs no write of its own.
 //
-// fn is called on one goroutine per shard, and for many shards at once. An error or a panic means that the record is not done, and the error policy
-// decides what follows: without one it is handed over again after a backoff, for as long as it takes, and nothing of the shard overtakes it.
+// fn is called on one goroutine per shard, and for many shards at once; with Config.ParallelizationFactor on several per shard, for records with different
+// partition keys. An error or a panic means that the record is not done, and the error policy
+// decides what follows: without one it is handed over again after a backoff, for as long as it takes, and nothing of the shard (of its key) overtakes it.
 func Each(fn func(ctx context.Context, r *Record) error) Handler {
 	return &handler{each: fn}
 }

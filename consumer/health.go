@@ -56,8 +56,15 @@ type ShardHealth struct {
 	Checkpoint checkpoint.Position // as stored
 	Behind     time.Duration       // of the page that was fetched last
 	BusySince  time.Time           // start of the running call of your code, of the oldest of several; zero if none runs
-	Attempt    int                 // at the call that keeps failing, from 1; 0 if none does
-	Err        error               // why the shard does not move: your code's error, joined with ErrHalted in state Halted, or that of fetching
+
+	// Undone is how many records were handed to your code and are not done: those of the call that runs or fails or, with Config.ParallelizationFactor,
+	// all between the stored position and the last that was begun or waits behind one of its key. OldestUndone is when the first of them was handed
+	// over, or began to wait; zero if there is none. What a Processor holds back is not counted: only your code knows.
+	Undone       int
+	OldestUndone time.Time
+
+	Attempt int   // at the call that keeps failing, from 1; 0 if none does
+	Err     error // why the shard does not move: your code's error, joined with ErrHalted in state Halted, or that of fetching
 
 	// Expired is the position that retention had passed when reading was to go on behind it, zero if it had not: records that stood behind it were lost.
 	Expired checkpoint.Position

@@ -79,7 +79,7 @@ func (s *session) judge(ctx context.Context, f *Failure) (Verdict, error) {
 	if s.c.policy == nil {
 		return Retry, nil
 	}
-	slot, _ := s.view.begin(inPolicy, place(f.Records))
+	slot, _ := s.view.begin(inPolicy, f.Records)
 	defer s.view.end(slot)
 	if err := s.tenure.Admit(ctx, nothing); err != nil {
 		return Retry, err

@@ -41,9 +41,10 @@ type session struct {
 	missing  time.Time   // since when complete listings do not have the shard; zero if one had it
 	aged     bool        // the shard was finished because it has aged out of the stream
 	unpacker *unpacker
-	feed     *feed    // nil before the first page is asked for
-	unit     []Record // of the page in hand: what the last call of your code was about
-	rest     []Record // of it: what stands behind that
+	feed     *feed     // nil before the first page is asked for
+	unit     []Record  // of the page in hand: what the last call of your code was about
+	rest     []Record  // of it: what stands behind that
+	parallel *parallel // nil if records come one after the other
 
 	processor Processor           // nil with Each and Batches
 	accepted  checkpoint.Position // the processor returned nil for everything up to here, or nobody has to
@@ -236,7 +237,7 @@ func (s *session) open(ctx, stay context.Context) error {
 }
 
 func (s *session) openOnce(ctx context.Context, t *try) (p Processor, admitted bool, err error) {
-	slot, now := s.view.begin(inOpen, nothing)
+	slot, now := s.view.begin(inOpen, nil)
 	t.begin(now)
 	defer s.view.end(slot)
 	if err := s.tenure.Admit(ctx, nothing); err != nil {
@@ -252,7 +253,11 @@ func (s *session) read(ctx, stay context.Context) error {
 	s.feed = newFeed(s.source(memory), memory)
 	defer s.feed.close()
 	stay, cancel := context.WithCancel(stay)
-	defer cancel() // before close, which waits for what it ends
+	if s.c.cfg.ParallelizationFactor > 1 {
+		s.parallel = s.newParallel(ctx, stay, memory)
+		defer s.parallel.close()
+	}
+	defer cancel() // before the closes, which wait for what it ends
 	for {
 		got := s.feed.next(stay)
 		if stop := s.stopped(ctx); stop != nil {
@@ -347,6 +352,9 @@ func (s *session) trouble(what string, err error) {
 
 // mended takes a trouble back.
 func (s *session) mended() {
+	if s.parallel != nil && s.parallel.fails() {
+		return // it is your code's trouble that Health shows
+	}
 	if s.view.well() {
 		s.log.Info("shard can be read again")
 	}

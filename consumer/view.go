@@ -14,6 +14,9 @@ type view struct {
 	why     Reason // of the Flush that is asked for; 0 if none is
 	behind  time.Duration
 	calls   []userCall // by slot; since is zero where none runs
+	handed  int        // records of the last call that delivered
+	since   time.Time  // when they were handed over first
+	more    func(h *ShardHealth)
 	attempt int
 	err     error
 	told    bool // the log has the error
@@ -46,17 +49,22 @@ func (v *view) lost(p checkpoint.Position) {
 	v.mu.Unlock()
 }
 
-// begin notes that a call of user code is about to begin, and when. The slot is for end.
-func (v *view) begin(what string, at checkpoint.Position) (slot int, now time.Time) {
+// begin notes that a call of user code is about to begin, and when, and what it is given. The slot is for end.
+func (v *view) begin(what string, records []Record) (slot int, now time.Time) {
 	now = time.Now()
 	v.mu.Lock()
+	if what != inPolicy {
+		if v.handed = len(records); v.attempt == 0 {
+			v.since = now
+		}
+	}
 	for slot < len(v.calls) && !v.calls[slot].since.IsZero() {
 		slot++
 	}
 	if slot == len(v.calls) {
 		v.calls = append(v.calls, userCall{})
 	}
-	v.calls[slot] = userCall{what: what, at: at, since: now}
+	v.calls[slot] = userCall{what: what, at: place(records), since: now}
 	v.slow.arm()
 	v.mu.Unlock()
 	return slot, now
@@ -112,6 +120,9 @@ func (v *view) well() (tell bool) {
 func (v *view) halt(err error) (resumed <-chan struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.resumed != nil {
+		return v.resumed // another record's
+	}
 	v.before, v.state, v.err = v.state, Halted, err
 	if v.before == Retrying {
 		v.before = Processing
@@ -137,14 +148,28 @@ func (v *view) fetched(behind time.Duration) {
 	v.mu.Unlock()
 }
 
+// also sets what else there is to show; nil for nothing.
+func (v *view) also(more func(h *ShardHealth)) {
+	v.mu.Lock()
+	v.more = more
+	v.mu.Unlock()
+}
+
 // show fills h in.
 func (v *view) show(h *ShardHealth) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	h.State, h.Behind, h.Attempt, h.Err, h.Expired = v.state, v.behind, v.attempt, v.err, v.expired
 	for i := range v.calls {
 		if since := v.calls[i].since; !since.IsZero() && (h.BusySince.IsZero() || since.Before(h.BusySince)) {
 			h.BusySince = since
 		}
+	}
+	if v.handed > 0 && (v.attempt > 0 || !h.BusySince.IsZero()) {
+		h.Undone, h.OldestUndone = v.handed, v.since
+	}
+	more := v.more
+	v.mu.Unlock()
+	if more != nil {
+		more(h)
 	}
 }
