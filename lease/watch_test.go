@@ -360,3 +360,34 @@ func TestChildrenAreLookedForWhereTheirParentEnded(t *testing.T) {
 		t.Errorf("next %+v", e)
 	}
 }
+
+// With several plans at once whoever has least would get a lease from each of them.
+func TestOnlyTheFirstWatcherSharesOutWhatNobodyOwns(t *testing.T) {
+	t.Parallel()
+	owners := make([]string, 60)
+	for i := range owners {
+		owners[i] = fmt.Sprintf(watcherLabel, i)
+	}
+	me := topOf(owners)[1]
+	w := sharing(t, me)
+	rows := append(rowsOf(mapOf(60, 10), 1), row("z", "", 1))
+	v := emptyView(me)
+	for _, r := range rows {
+		if r.Owner == me {
+			v.held[r.Key] = true
+		}
+	}
+	free := time.Second
+	for now := free; now <= free+mostCrowded+3*time.Second; now += time.Second {
+		if d := w.list(rows, at(now), at(now), v); len(d.give)+len(d.take) > 0 {
+			t.Fatalf("the second watcher gives %d, takes %d after %v", len(d.give), len(d.take), now-free)
+		}
+		for i := range rows[:600] {
+			rows[i].Counter++
+		}
+	}
+	now := free + mostCrowded + 4*time.Second
+	if d := w.list(rows, at(now), at(now), v); len(d.give)+len(d.take) != 1 {
+		t.Errorf("what the first watcher has left alone for long, the second leaves too: gives %d, takes %d", len(d.give), len(d.take))
+	}
+}
