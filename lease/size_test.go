@@ -94,8 +94,12 @@ func TestSizeSteadyState(t *testing.T) {
 	forSeeds(t, func(t *testing.T, f fleet, seed uint64) {
 		w := f.started(seed)
 		writes := w.written()
-		w.run(4 * time.Minute)
-		mean, _ := w.spent(time.Minute, 4*time.Minute)
+		end := 4 * time.Minute
+		if *sizeFull {
+			end = 11 * time.Minute
+		}
+		w.run(end)
+		mean, _ := w.spent(time.Minute, end)
 		bound(t, "read units a second", mean, workerUnits*float64(f.workers)+140)
 		bound(t, "writes of a fleet at rest", w.written()-writes, 0)
 	})
@@ -175,4 +179,22 @@ func TestSizeCrash(t *testing.T) {
 			bound(t, "taken over after the crash of "+name, longest, limit)
 		}
 	})
+}
+
+// What reading costs beside KCL 2.x, each of whose workers scans the table every 20 s, eventually consistent, at the price of the same rows.
+func TestSizeReadsBesideKCL(t *testing.T) {
+	t.Parallel()
+	const kclScan = 20.05 // seconds
+	fleets := []fleet{{100, 10, 1}, {1000, 10, 1}}
+	if *sizeFull {
+		fleets = append(fleets, fleet{3800, 500, 25})
+	}
+	for _, f := range fleets {
+		w := f.started(1)
+		w.run(3 * time.Minute)
+		ours, _ := w.spent(time.Minute, 3*time.Minute)
+		kcl := float64(f.workers) * weigh(w.listing(0, 1)) / kclScan
+		t.Logf("%d leases, %d workers: %.0f read units a second, KCL's %.0f, %.2f of it", f.leases, f.workers, ours, kcl, ours/kcl)
+		bound(t, "read units a second", ours, workerUnits*float64(f.workers)+140)
+	}
 }

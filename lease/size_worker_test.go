@@ -110,8 +110,8 @@ func (o *sizeWorker) read(e errand) {
 		rows := w.listing(0, 1)
 		units := weigh(rows)
 		w.spend(units)
-		pages := time.Duration(1 + int(units/128))
-		o.then(pages*pageTime, func() { o.decide(o.w.list(rows, issued, o.instant(), o.view())) })
+		const page = 128 // units
+		o.then(pageTime+time.Duration(units/page*float64(pageTime)), func() { o.decide(o.w.list(rows, issued, o.instant(), o.view())) })
 	}
 }
 

@@ -33,12 +33,13 @@ type sizeEvent struct {
 
 type sizeQueue []sizeEvent
 
-func (q sizeQueue) Len() int { return len(q) }
-func (q sizeQueue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+func (q *sizeQueue) Len() int { return len(*q) }
+func (q *sizeQueue) Less(i, j int) bool {
+	a, b := (*q)[i], (*q)[j]
+	return a.at < b.at || a.at == b.at && a.seq < b.seq
 }
-func (q sizeQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *sizeQueue) Push(x any)   { *q = append(*q, x.(sizeEvent)) }
+func (q *sizeQueue) Swap(i, j int) { (*q)[i], (*q)[j] = (*q)[j], (*q)[i] }
+func (q *sizeQueue) Push(x any)    { *q = append(*q, x.(sizeEvent)) }
 func (q *sizeQueue) Pop() any {
 	old := *q
 	e := old[len(old)-1]

@@ -17,7 +17,7 @@ const (
 	workerUnits = 0.45  // and for each worker; a unit is two eventually consistent reads of up to 4 KB
 	maxWatchers = 3
 
-	ownedEvery  = 1700 * time.Millisecond // plus up to ownedSpread: how long a gift waits for its new owner
+	ownedEvery  = 1600 * time.Millisecond // plus up to ownedSpread: how long a gift waits for its new owner
 	ownedSpread = 100 * time.Millisecond
 	netEvery    = 20 * time.Second
 	mapEvery    = 10 * time.Second

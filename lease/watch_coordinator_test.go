@@ -191,7 +191,7 @@ const (
 func TestALargeFleetIsWatchedByAFew(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCrowd(t, crowdLeases, crowdWorkers)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		c.even(c.workers)
 		watchers := c.listers(time.Minute)
 		if len(watchers) != 3 {
