@@ -40,10 +40,14 @@ func (w *watch) divide(v view, p plan, others []peer) (take []Lease, give []gran
 }
 
 // mine reports whether this watcher deals with a free lease. What has expired it takes at once: the watchers see that at different times. What nobody owns
-// is the first watcher's, so that one plan shares it out, unless it is slow. A worker that has nothing is the first for nobody but itself.
+// is the first watcher's, so that one plan shares it out; if that one is slow, it is the next one's, and so on. A worker that has nothing is the first for
+// nobody but itself.
 func (w *watch) mine(l Lease, v view) bool {
-	known := w.counts[w.me] > 0 || len(w.counts) == 0
-	return l.Owner != "" || known && w.watchers[0] == w.me || v.now-v.seen[l.Key].free > mostCrowded+3*time.Second
+	rank := slices.Index(w.watchers, w.me)
+	if l.Owner != "" || rank == 0 && (w.counts[w.me] > 0 || len(w.counts) == 0) {
+		return true
+	}
+	return v.now-v.seen[l.Key].free > mostCrowded+time.Duration(max(1, rank))*nextInLine
 }
 
 // crowd reports whether a lease that nobody owns is better left alone for a moment: workers are just coming, and those of them that have nothing yet cannot

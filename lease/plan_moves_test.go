@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// moving is a fleet at rest that plans in rounds: requests are granted between rounds, at most as many as an owner gives at a time.
-type moving struct {
+// unevenFleet is a fleet at rest that plans in rounds: requests are granted between rounds, at most as many as an owner gives at a time.
+type unevenFleet struct {
 	rows  []Lease
 	past  [][]Lease // what the table was like, newest last
 	names []string
@@ -19,8 +19,8 @@ type moving struct {
 	moves int
 }
 
-func newMoving(rng *rand.Rand, leases, workers int) *moving {
-	m := &moving{rows: freeRows(leases), seen: make([]observer, workers)}
+func newMoving(rng *rand.Rand, leases, workers int) *unevenFleet {
+	m := &unevenFleet{rows: freeRows(leases), seen: make([]observer, workers)}
 	for w := range workers {
 		m.names = append(m.names, fmt.Sprintf("w%03d", w))
 	}
@@ -34,7 +34,7 @@ func newMoving(rng *rand.Rand, leases, workers int) *moving {
 	return m
 }
 
-func (m *moving) held(name string) map[string]bool {
+func (m *unevenFleet) held(name string) map[string]bool {
 	held := make(map[string]bool)
 	for _, r := range m.rows {
 		if r.Owner == name {
@@ -45,7 +45,7 @@ func (m *moving) held(name string) map[string]bool {
 }
 
 // surplus is how many leases have to move until shares differ by one at most: what is held beyond the larger share, or what is missing of the smaller one.
-func (m *moving) surplus() int {
+func (m *unevenFleet) surplus() int {
 	low, high := len(m.rows)/len(m.names), (len(m.rows)+len(m.names)-1)/len(m.names)
 	above, below := 0, 0
 	for _, name := range m.names {
@@ -56,7 +56,7 @@ func (m *moving) surplus() int {
 }
 
 // round lets every worker plan, on what the table was like up to so many rounds ago, and lets owners give.
-func (m *moving) round(rng *rand.Rand, stale int) {
+func (m *unevenFleet) round(rng *rand.Rand, stale int) {
 	m.now += time.Second
 	for i := range m.rows {
 		m.rows[i].Counter++

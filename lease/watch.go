@@ -35,6 +35,7 @@ const (
 
 	crowded     = 1500 * time.Millisecond // since the last newcomer
 	mostCrowded = 10 * time.Second
+	nextInLine  = 3 * time.Second
 )
 
 const never = time.Duration(math.MaxInt64)

@@ -370,7 +370,7 @@ func TestOnlyTheFirstWatcherSharesOutWhatNobodyOwns(t *testing.T) {
 	}
 	me := topOf(owners)[1]
 	w := sharing(t, me)
-	rows := append(rowsOf(mapOf(60, 10), 1), row("z", "", 1))
+	rows := append(leasesOf(mapOf(60, 10), 1), row("z", "", 1))
 	v := emptyView(me)
 	for _, r := range rows {
 		if r.Owner == me {
@@ -378,7 +378,7 @@ func TestOnlyTheFirstWatcherSharesOutWhatNobodyOwns(t *testing.T) {
 		}
 	}
 	free := time.Second
-	for now := free; now <= free+mostCrowded+3*time.Second; now += time.Second {
+	for now := free; now <= free+mostCrowded+nextInLine; now += time.Second {
 		if d := w.list(rows, at(now), at(now), v); len(d.give)+len(d.take) > 0 {
 			t.Fatalf("the second watcher gives %d, takes %d after %v", len(d.give), len(d.take), now-free)
 		}
@@ -386,7 +386,7 @@ func TestOnlyTheFirstWatcherSharesOutWhatNobodyOwns(t *testing.T) {
 			rows[i].Counter++
 		}
 	}
-	now := free + mostCrowded + 4*time.Second
+	now := free + mostCrowded + nextInLine + time.Second
 	if d := w.list(rows, at(now), at(now), v); len(d.give)+len(d.take) != 1 {
 		t.Errorf("what the first watcher has left alone for long, the second leaves too: gives %d, takes %d", len(d.give), len(d.take))
 	}
