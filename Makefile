@@ -1,6 +1,6 @@
 # One word for what a contributor does most. `.ci/run` is what must pass before a merge.
 
-.PHONY: test race lint bench fuzz sim crowds storm mutants caught quickstart oracles speed api
+.PHONY: test race lint bench fuzz sim size crowds storm mutants caught quickstart oracles speed api
 
 test: ## every test, as a user runs them
 	go test ./...
@@ -27,6 +27,9 @@ crowds: ## producers that saturate one shard, twenty seeds: throttles, throughpu
 
 storm: ## a stream that is resharded every second for ten minutes: no reader loses anything
 	go test ./producer -count=1 -v -run InAStorm -storm 10m
+
+size: ## fleets of 3,800 leases and 500 workers in virtual time, the worst of three; some minutes of a processor
+	go test ./lease -count=1 -timeout 60m -v -run '^TestSize' -size.full -size.seeds 3
 
 mutants: ## take the guarantees out one by one: a test must notice each time
 	go run ./internal/mutants

@@ -52,7 +52,8 @@ type Coordinator struct {
 	signs      []Sign                   // that CheckFleet read last
 	checked    bool                     // it did
 
-	application string // for the names of KCL's other tables
+	application string   // for the names of KCL's other tables
+	born        []string // children of shards that were finished here, to be looked for
 
 	tended tended
 	alarm  chan *FleetError  // capacity 1
@@ -62,8 +63,8 @@ type Coordinator struct {
 
 // Health is a snapshot of a coordinator's relation to its table.
 type Health struct {
-	LastScan time.Time   // of the last complete look at the table; zero before the first
-	Err      error       // of the last look; nil if it succeeded
+	LastScan time.Time   // when the table was last read, all of it or what this worker needs of it; zero before
+	Err      error       // of the last reading; nil if it succeeded
 	Rows     []*RowError // rows that the last complete look could not read
 }
 
@@ -151,12 +152,15 @@ func (c *Coordinator) begin(l Lease, r *running) {
 }
 
 // forget removes a keeper that is over and whose user code has returned. A finished shard has children: they are looked for at once.
-func (c *Coordinator) forget(k *keeper, finished bool) {
+func (c *Coordinator) forget(k *keeper, last Lease) {
 	c.mu.Lock()
 	delete(c.keepers, k.key)
 	delete(c.moving, k.key)
+	if last.Ended() {
+		c.born = append(c.born, last.Children...)
+	}
 	c.mu.Unlock()
-	if finished {
+	if last.Ended() {
 		c.lookSoon()
 	}
 }

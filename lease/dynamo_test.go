@@ -138,3 +138,42 @@ func TestWorkerThatIsCutOffIsReplaced(t *testing.T) {
 		b.quit()
 	})
 }
+
+// A table that refuses a third of everything for minutes: renewals are repeated in time, readings more rarely, and nobody loses anything.
+func TestAThrottledTableCostsNoLease(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		server := kinesistest.New(kinesistest.WithSeed(5))
+		defer server.Close()
+		s := dynamo(t, server, "admin")
+		for _, r := range rows(20) {
+			if err := s.Create(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := run(t, "a", dynamo(t, server, "a"), hold), run(t, "b", dynamo(t, server, "b"), hold)
+		time.Sleep(30 * time.Second)
+		writes := server.On("UpdateItem", kinesistest.Throttle()).Sometimes(0.35)
+		reads := server.On("Scan", kinesistest.Throttle())
+		before := server.Calls("Scan")
+		time.Sleep(3 * time.Minute)
+		if n := server.Calls("Scan") - before; n > 2*(int(3*time.Minute/(failover/3))) {
+			t.Errorf("%d scans of a table that refuses them", n)
+		}
+		if writes.Hits() < 100 || reads.Hits() < 10 {
+			t.Errorf("%d writes and %d reads were throttled", writes.Hits(), reads.Hits())
+		}
+		for _, w := range []*worker{a, b} {
+			if lost := w.seen("cancelled", ""); len(lost) > 0 {
+				t.Errorf("%s lost %d leases", w.Owner(), len(lost))
+			}
+		}
+		writes.Remove()
+		reads.Remove()
+		time.Sleep(10 * time.Second)
+		if n := owners(t, s); n[a.Owner()] != 10 || n[b.Owner()] != 10 {
+			t.Errorf("owners %v", n)
+		}
+		a.quit()
+		b.quit()
+	})
+}

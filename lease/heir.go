@@ -102,16 +102,21 @@ func (c *Coordinator) heir(ctx context.Context, key string, wait time.Duration) 
 		if len(s.peers) == 0 {
 			return ""
 		}
-		best := 0
-		for i, p := range s.peers {
-			b := s.peers[best]
-			if cmp.Or(cmp.Compare(p.load, b.load), cmp.Compare(b.since, p.since), cmp.Compare(rendezvous(key, b.owner), rendezvous(key, p.owner))) < 0 {
-				best = i
-			}
-		}
-		s.peers[best].load++
-		return s.peers[best].owner
+		return bestHeir(s.peers, key)
 	}
+}
+
+// bestHeir picks who gets a lease: who has least, among equals the newest. It counts the lease for it.
+func bestHeir(peers []peer, key string) string {
+	best := 0
+	for i, p := range peers {
+		b := peers[best]
+		if cmp.Or(cmp.Compare(p.load, b.load), cmp.Compare(b.since, p.since), cmp.Compare(rendezvous(key, b.owner), rendezvous(key, p.owner))) < 0 {
+			best = i
+		}
+	}
+	peers[best].load++
+	return peers[best].owner
 }
 
 // survey looks once who is there.

@@ -180,7 +180,7 @@ func (w *work) perform(k *keeper) {
 		go k.serve(w.begin)
 	}
 	if w.gone {
-		k.c.forget(k, w.lease.Ended())
+		k.c.forget(k, w.lease)
 		close(k.gone)
 	}
 }

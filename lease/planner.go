@@ -12,8 +12,9 @@ import (
 // observer remembers when it first saw each lease's counter stand where it stands. It is a value of one worker: what a worker that started just now
 // has not seen for itself it does not believe, whatever timestamps a row may hold.
 type observer struct {
-	seen   map[string]sighting
-	owners map[string]time.Duration // when each was seen first, monotonic
+	seen     map[string]sighting
+	owners   map[string]time.Duration // when each was seen first, monotonic
+	harmless map[string]bool          // owners without a mark, none of whose leases lives
 }
 
 // sighting is one counter, and when the first read that showed it had returned.
@@ -27,6 +28,9 @@ type sighting struct {
 	moved   bool // the counter was seen to get here
 }
 
+// unread is the counter of a lease that only a map has shown.
+const unread = -1
+
 // look takes in one complete listing. issued and returned frame the read: a counter is known to have stood still from the return of the first read that
 // showed it to the issue of the last, on the monotonic clock, which may miss some time but invents none. It forgets rows that are gone.
 func (o *observer) look(rows []Lease, issued, returned instant, failover time.Duration) {
@@ -39,7 +43,7 @@ func (o *observer) look(rows []Lease, issued, returned instant, failover time.Du
 			looks = s.looks
 		}
 		if !known || s.counter != r.Counter || s.owner != r.Owner {
-			s = sighting{counter: r.Counter, owner: r.Owner, since: returned.mono, moved: known && s.counter != r.Counter}
+			s = sighting{counter: r.Counter, owner: r.Owner, since: returned.mono, moved: known && s.counter != unread && s.counter != r.Counter}
 		}
 		s.looks = looks + 1
 		owners[r.Owner] = returned.mono
@@ -52,6 +56,29 @@ func (o *observer) look(rows []Lease, issued, returned instant, failover time.Du
 		}
 		s.isFree = free
 		seen[r.Key] = s
+	}
+	o.seen, o.owners = seen, owners
+}
+
+// met takes in who owns what, without counters. An owner that a map and a listing show has stood in two looks; a counter that was never read has not
+// stood still.
+func (o *observer) met(list []Owned, now time.Duration) {
+	seen := maps.Clone(o.seen)
+	if seen == nil {
+		seen = make(map[string]sighting, len(list))
+	}
+	owners := make(map[string]time.Duration)
+	for _, l := range list {
+		s, known := seen[l.Key]
+		if !known || s.owner != l.Owner {
+			s = sighting{counter: unread, owner: l.Owner, since: now}
+		}
+		s.looks++
+		seen[l.Key] = s
+		owners[l.Owner] = now
+		if first, met := o.owners[l.Owner]; met {
+			owners[l.Owner] = first
+		}
 	}
 	o.seen, o.owners = seen, owners
 }
@@ -82,6 +109,7 @@ type view struct {
 	asks    map[string]bool     // keys that this worker asks others for
 	rests   map[string]bool     // keys that it does not ask for again yet
 	others  map[string]bool     // live owners that run KCL
+	bite    int                 // leases that a round may take at least
 }
 
 // plan is what the view asks for.
@@ -96,6 +124,9 @@ type plan struct {
 	expired int
 	unowned int
 	active  int // leases that carry weight: neither finished nor waiting for parents
+
+	free []Lease        // unowned or expired, by key
+	load map[string]int // leases of everybody else that lives, counted where they go
 }
 
 // makePlan decides which leases to take. Shares are equal, ceil(active/workers); finished leases and those that wait for parents carry no weight and are
@@ -157,7 +188,9 @@ func makePlan(v view) plan {
 	given, p.spare = given[:min(len(given), room)], given[min(len(given), room):]
 	room -= len(given)
 	mine += len(given)
-	p.take = append(slices.Clip(given), choose(v, free, min(p.wanted-len(given), max(1, mine)), min(room, max(1, mine)))...)
+	bite := max(1, v.bite, mine)
+	p.free, p.load = slices.Clone(free), maps.Clone(load)
+	p.take = append(slices.Clip(given), choose(v, free, min(p.wanted-len(given), bite), min(room, bite))...)
 	if len(free) == 0 {
 		load[v.me] += mine
 		p.ask, p.steal = v.divide(balance(v, movable, load, p.active, min(room, maxAsks)-len(v.asks)))

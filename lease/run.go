@@ -75,26 +75,174 @@ type running struct {
 	asks     sync.WaitGroup // requests to other workers that are open, and what else ends with the watch
 }
 
-// watch looks at the table, and takes what the plan says, until ctx ends.
+// watch reads of the table what the watch says, and does what that leads to, until ctx ends.
 func (c *Coordinator) watch(ctx context.Context, r *running) {
-	var seen observer
+	lister, byOwner := c.store.(OwnerLister)
+	if !byOwner {
+		c.alone(nil)
+	}
+	// Up to where an application that ends has read, only rows tell.
+	w := newWatch(c.owner, c.cfg.FailoverTime, byOwner && c.end.IsZero(), c.rng)
 	for ctx.Err() == nil {
-		timer := time.NewTimer(c.look(ctx, &seen, r))
-		select {
-		case <-ctx.Done():
-		case <-c.wake:
-		case <-timer.C:
+		e := w.next()
+		if wait := e.at - c.clock.now().mono; wait > 0 && c.woken(ctx, w, wait) {
+			continue
 		}
-		timer.Stop()
 		select { // a wake that came with the timer asks for the look that follows, not for another one
 		case <-c.wake:
+			c.promptly(w)
+			e = w.next()
 		default:
 		}
+		c.read(ctx, w, e, lister, r)
 	}
 }
 
-// look is one look at the table, and returns when the next is due.
-func (c *Coordinator) look(watch context.Context, seen *observer, r *running) time.Duration {
+// woken waits, and reports whether it was woken before the time was up, or ctx has ended.
+func (c *Coordinator) woken(ctx context.Context, w *watch, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-timer.C:
+		return false
+	case <-c.wake:
+	}
+	c.promptly(w)
+	return true
+}
+
+// promptly passes on that a shard has ended here.
+func (c *Coordinator) promptly(w *watch) {
+	c.mu.Lock()
+	born := c.born
+	c.born = nil
+	c.mu.Unlock()
+	w.prompt(c.clock.now().mono, born)
+}
+
+// alone says once that this worker lists the table by itself, however large the fleet is.
+func (c *Coordinator) alone(err error) {
+	c.log.Info("lease table has no index of owners that can be used: every worker lists the table, which costs more in a large fleet", zap.Error(err))
+}
+
+// view is what the worker has, and has asked for.
+func (c *Coordinator) view() view {
+	v := view{me: c.owner, max: c.cfg.MaxLeases, held: make(map[string]bool), now: c.clock.now().mono}
+	for _, k := range c.holding() {
+		v.held[k.key] = true
+	}
+	c.asked(&v)
+	return v
+}
+
+// read runs one errand.
+func (c *Coordinator) read(watch context.Context, w *watch, e errand, lister OwnerLister, r *running) {
+	if e.what == readTable {
+		c.look(watch, w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(watch, c.cfg.FailoverTime/2)
+	defer cancel()
+	var err error
+	switch e.what {
+	case readOwners:
+		err = c.census(ctx, w, lister)
+	case readPart:
+		err = c.probe(ctx, w, e, lister, r)
+	case readOwned:
+		err = c.claim(ctx, w, lister, r)
+	case readRow, readTable:
+		err = c.glance(ctx, w, e, r)
+	}
+	if watch.Err() != nil && errors.Is(err, context.Canceled) {
+		return
+	}
+	noIndex := errors.Is(err, ErrNoIndex)
+	if noIndex {
+		c.alone(err)
+		err = nil
+		w.failed(c.clock.now().mono, e.what, true)
+	}
+	if err != nil {
+		w.failed(c.clock.now().mono, e.what, false)
+	}
+	c.met(w.seen, err == nil)
+	c.report(nil, false, err)
+}
+
+// census asks the index who owns what.
+func (c *Coordinator) census(ctx context.Context, w *watch, lister OwnerLister) error {
+	var list []Owned
+	for o, err := range lister.ListOwners(ctx) {
+		if err != nil {
+			return err
+		}
+		list = append(list, o)
+	}
+	w.mapped(c.clock.now(), list, len(c.holding()))
+	return nil
+}
+
+// probe reads a part of the table.
+func (c *Coordinator) probe(ctx context.Context, w *watch, e errand, lister OwnerLister, r *running) error {
+	rows, _, err := readAll(lister.ListPart(ctx, e.part, e.of))
+	if err != nil {
+		return err
+	}
+	for _, l := range w.probed(c.clock.now(), rows, c.view()) {
+		c.begin(l, r)
+	}
+	return nil
+}
+
+// claim asks the index what this worker was given, and takes it.
+func (c *Coordinator) claim(ctx context.Context, w *watch, lister OwnerLister, r *running) error {
+	var keys []string
+	for key, err := range lister.ListOwned(ctx, c.owner) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	v := c.view()
+	keys = w.owned(v.now, keys, v)
+	rows := make([]Lease, len(keys))
+	atOnce(len(keys), func(i int) {
+		rows[i], _ = c.get(ctx, keys[i]) // what cannot be read now is asked for again
+	})
+	claimed := 0
+	for _, l := range rows {
+		switch take, spare := w.claim(l, v, claimed); {
+		case take:
+			claimed++
+			c.begin(l, r)
+		case spare:
+			c.disown(ctx, l, "")
+		}
+	}
+	return nil
+}
+
+// glance reads one row.
+func (c *Coordinator) glance(ctx context.Context, w *watch, e errand, r *running) error {
+	issued := c.clock.now()
+	l, err := c.get(ctx, e.key)
+	var bad *RowError
+	absent := errors.Is(err, ErrNotFound) || errors.As(err, &bad)
+	if err != nil && !absent {
+		return err
+	}
+	if w.row(issued, c.clock.now(), e, l, !absent) {
+		c.begin(l, r)
+	}
+	return nil
+}
+
+// look is one look at the whole table.
+func (c *Coordinator) look(watch context.Context, w *watch, r *running) {
 	ctx, cancel := context.WithTimeout(watch, c.cfg.FailoverTime)
 	defer cancel()
 	issued := c.clock.now()
@@ -102,55 +250,53 @@ func (c *Coordinator) look(watch context.Context, seen *observer, r *running) ti
 	returned := c.clock.now()
 	scan := ScanEvent{Took: returned.mono - issued.mono, Err: err}
 	if err != nil {
+		w.failed(returned.mono, readTable, false)
 		if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
-			c.met(*seen, false)
-			c.report(bad, err)
+			c.met(w.seen, false)
+			c.report(bad, true, err)
 			c.scanned(scan)
 		}
-		return c.rest(c.interval())
+		return
 	}
-	c.report(bad, nil)
+	c.report(bad, true, nil)
 	rows = readUpTo(rows, c.end)
-	seen.look(rows, issued, returned, c.cfg.FailoverTime)
-	v := view{me: c.owner, rows: rows, seen: seen.seen, max: c.cfg.MaxLeases, overdue: c.cfg.FailoverTime, now: returned.mono, held: make(map[string]bool)}
-	for _, k := range c.holding() {
-		v.held[k.key] = true
-	}
-	c.asked(&v)
 	c.hands(ctx, rows)
-	v.others = seen.others(rows)
-	c.meet(v.others)
-	p := makePlan(v)
-	c.met(*seen, true)
-	scan.Leases, scan.Workers, scan.Expired, scan.Unowned, scan.Wanted = len(rows), p.workers, p.expired, p.unowned, p.wanted
+	d := w.list(rows, issued, returned, c.view())
+	c.meet(d.others)
+	c.met(w.seen, true)
+	scan.Leases, scan.Workers, scan.Expired, scan.Unowned, scan.Wanted = len(rows), d.plan.workers, d.plan.expired, d.plan.unowned, d.plan.wanted
 	c.scanned(scan)
-	for _, l := range p.take {
+	for _, l := range d.take {
 		c.begin(l, r)
 	}
-	for _, l := range p.spare {
+	for _, l := range d.spare {
 		c.disown(ctx, l, "")
 	}
-	for _, l := range p.ask {
+	for _, l := range d.ask {
 		c.ask(watch, l, r)
 	}
-	for _, l := range p.steal {
+	for _, l := range d.plan.steal {
 		c.steal(ctx, l, r)
 	}
-	c.tended.set(p.tend)
-	return c.pause(p, seen, rows)
+	c.tended.set(d.plan.tend)
+	atOnce(len(d.give), func(i int) {
+		when, set := giving(d.give[i], c.cfg.FailoverTime)
+		_ = c.write(ctx, d.give[i].lease.Key, when, set) // what it does not reach is still free at the next look
+	})
 }
 
-// pause is how long to wait for the next look.
-func (c *Coordinator) pause(p plan, seen *observer, rows []Lease) time.Duration {
-	wait := c.interval()
-	if p.expired+p.unowned > 0 {
-		wait = min(wait, soon)
+// atOnce calls f for 0 to n-1, a few calls at a time, and waits for them.
+func atOnce(n int, f func(int)) {
+	const few = 16
+	var calls sync.WaitGroup
+	for first := range min(few, n) {
+		calls.Go(func() {
+			for i := first; i < n; i += few {
+				f(i)
+			}
+		})
 	}
-	wait = c.rest(wait)
-	if at, ok := seen.nextExpiry(rows, c.cfg.FailoverTime); ok {
-		wait = min(wait, c.jitter(max(0, at-c.clock.now().mono)+time.Millisecond))
-	}
-	return wait
+	calls.Wait()
 }
 
 // asked brings the requests of this worker into its view.
@@ -183,21 +329,8 @@ func (c *Coordinator) scanned(e ScanEvent) {
 // soon is the pause between two looks while there is something to take.
 const soon = 600 * time.Millisecond
 
-// interval bounds the pause between two looks at a fleet at rest: what a take-over costs on top of FailoverTime, and how long a lease that a stopping
-// worker has given away waits for its new owner.
-func (c *Coordinator) interval() time.Duration {
-	return min(1800*time.Millisecond, c.cfg.FailoverTime/5)
-}
-
-// rest spreads d over 5/6 to 1 of itself.
-func (c *Coordinator) rest(d time.Duration) time.Duration {
-	return d - time.Duration(c.rng.Int64N(int64(d)/6+1))
-}
-
-// jitter spreads d over 1.0 to 1.2 of itself: never earlier, since a lease whose time has not come would only have to be looked at again.
-func (c *Coordinator) jitter(d time.Duration) time.Duration {
-	return d + time.Duration(c.rng.Int64N(int64(d)/5+1))
-}
+// interval bounds the pause between two looks at something that is waited for.
+func (c *Coordinator) interval() time.Duration { return lookEvery(c.cfg.FailoverTime) }
 
 // readAll collects a listing of the table, sorted by key, with the rows that could not be read.
 func readAll(list iter.Seq2[Lease, error]) (rows []Lease, bad []*RowError, err error) {
@@ -216,14 +349,17 @@ func readAll(list iter.Seq2[Lease, error]) (rows []Lease, bad []*RowError, err e
 	return rows, bad, nil
 }
 
-// report keeps Health and logs what changed.
-func (c *Coordinator) report(bad []*RowError, err error) {
+// report keeps Health and logs what changed. all says that every row was looked at.
+func (c *Coordinator) report(bad []*RowError, all bool, err error) {
 	c.mu.Lock()
 	before := c.health
-	if err == nil {
-		c.health = Health{LastScan: time.Now(), Rows: bad}
-	} else {
+	switch {
+	case err != nil:
 		c.health.Err = err
+	case all:
+		c.health = Health{LastScan: time.Now(), Rows: bad}
+	default:
+		c.health = Health{LastScan: time.Now(), Rows: before.Rows}
 	}
 	c.mu.Unlock()
 	switch {
@@ -232,7 +368,7 @@ func (c *Coordinator) report(bad []*RowError, err error) {
 	case err == nil && before.Err != nil:
 		c.log.Info("lease table can be read again")
 	}
-	if err != nil {
+	if err != nil || !all {
 		return
 	}
 	for _, row := range bad {
