@@ -56,13 +56,13 @@ func TestABoundedReplayWaitsForEveryKey(t *testing.T) {
 		cfg.End = time.Now()
 		var calls atomic.Int32
 		w := f.run(cfg, consumer.Each(func(_ context.Context, r *consumer.Record) error {
-			if calls.Add(1) < 6 && r.PartitionKey == "bad" {
+			if calls.Add(1) < 10 && r.PartitionKey == "bad" {
 				return errUser
 			}
 			f.note("w1", r)
 			return nil
 		}))
-		w.ends(2 * time.Minute)
+		w.ends(5 * time.Minute)
 		f.want("a", "b")
 	})
 }

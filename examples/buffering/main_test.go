@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,13 @@ func (f *files) put(_ context.Context, name string, body []byte) error {
 		after(n)
 	}
 	return nil
+}
+
+// uploaded is the size of each file, in the order in which they were stored.
+func (f *files) uploaded() []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sizes)
 }
 
 // clicks counts each line of all files, and demands that those of one shard are in order.
@@ -124,13 +132,13 @@ func TestFilesAreUploadedBySizeAndTheRestAtAStop(t *testing.T) {
 		_, stop := p.start("w1", sizes{bytes: 200, age: time.Hour})
 		p.write(0, 100)
 		time.Sleep(5 * time.Second)
-		for _, n := range p.f.sizes {
+		for _, n := range p.f.uploaded() {
 			if n < 200 || n > 220 {
 				t.Errorf("a file of %d bytes", n)
 			}
 		}
-		if len(p.f.sizes) == 0 || len(p.f.clicks(t)) == 100 {
-			t.Errorf("%d files", len(p.f.sizes))
+		if len(p.f.uploaded()) == 0 || len(p.f.clicks(t)) == 100 {
+			t.Errorf("%d files", len(p.f.uploaded()))
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
@@ -145,8 +153,8 @@ func TestAnIdleShardUploadsWhatHasWaited(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		p.write(0, 10)
 		time.Sleep(25 * time.Second)
-		if len(p.f.sizes) != 0 {
-			t.Errorf("%d files after 25 s", len(p.f.sizes))
+		if len(p.f.uploaded()) != 0 {
+			t.Errorf("%d files after 25 s", len(p.f.uploaded()))
 		}
 		time.Sleep(20 * time.Second)
 		p.f.wantOnce(t, 10)
@@ -172,10 +180,10 @@ func TestABucketOutOfReachLosesNothing(t *testing.T) {
 // The worker dies between an upload and its checkpoint: the next one replaces the file.
 func TestACrashAfterAnUploadRepeatsNothing(t *testing.T) {
 	bubble(t, func(p *place) {
-		var cut *kinesistest.Rule
+		var cut atomic.Pointer[kinesistest.Rule]
 		p.f.after = func(n int) {
 			if n == 5 {
-				cut = p.s.On("*", kinesistest.LoseRequest()).From("w1")
+				cut.Store(p.s.On("*", kinesistest.LoseRequest()).From("w1"))
 			}
 		}
 		first, stopFirst := p.start("w1", sizes{bytes: 150, age: time.Hour})
@@ -183,14 +191,14 @@ func TestACrashAfterAnUploadRepeatsNothing(t *testing.T) {
 		_, stopSecond := p.start("w2", sizes{bytes: 130, age: time.Hour})
 		p.write(100, 200)
 		time.Sleep(time.Minute)
-		if cut == nil || len(first.Health().Shards) != 0 {
+		if cut.Load() == nil || len(first.Health().Shards) != 0 {
 			t.Errorf("the first worker still has %+v", first.Health().Shards)
 		}
 		if err := stopSecond(); err != nil {
 			t.Fatal(err)
 		}
 		p.f.wantOnce(t, 200)
-		cut.Remove()
+		cut.Load().Remove()
 		if err := stopFirst(); err != nil {
 			t.Fatal(err)
 		}
