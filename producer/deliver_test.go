@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,7 +129,12 @@ func TestABigRecordGoesAloneAndOvertakesNothing(t *testing.T) {
 
 func TestRequestsKeepTheLimits(t *testing.T) {
 	var events []producer.RequestEvent
-	hooks := producer.Hooks{RequestEnd: func(_ context.Context, e producer.RequestEvent) { events = append(events, e) }}
+	var mu sync.Mutex
+	hooks := producer.Hooks{RequestEnd: func(_ context.Context, e producer.RequestEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, e)
+	}}
 	bubble(t, 3, producer.Config{BatchBytes: 300 << 10, BatchRecords: 4, InFlight: 1}, func(w *world) {
 		for i := range 400 {
 			w.put(fmt.Sprint(i), strings.Repeat("x", 1+i*i*7919%(90<<10)))
@@ -269,13 +275,18 @@ func TestManyShardsAreListedPageByPage(t *testing.T) {
 
 func TestHooksSeeEverythingOnce(t *testing.T) {
 	type key struct{}
+	var mu sync.Mutex // requests are made at the same time
 	var starts, ends, settled, user, maps int
 	hooks := producer.Hooks{
 		RequestStart: func(ctx context.Context, e producer.RequestEvent) context.Context {
+			mu.Lock()
+			defer mu.Unlock()
 			starts++
 			return context.WithValue(ctx, key{}, e.UserRecords)
 		},
 		RequestEnd: func(ctx context.Context, e producer.RequestEvent) {
+			mu.Lock()
+			defer mu.Unlock()
 			ends++
 			user += ctx.Value(key{}).(int) - e.Failed
 			if e.Err == nil && e.Took < 0 || e.Stream != stream {

@@ -3,6 +3,7 @@ package send
 import (
 	"runtime"
 	"testing"
+	"time"
 	"weak"
 )
 
@@ -13,9 +14,8 @@ func TestAnIdleLaneHoldsOnToNoRecord(t *testing.T) {
 	for _, it := range h.lanes[0].queue {
 		items = append(items, weak.Make(it))
 	}
-	r := h.request()
-	h.answer(r, stored(r))
-	r, h.step = nil, Step{}
+	h.sendFor(time.Second, all)
+	h.step = Step{}
 	runtime.GC()
 	for i, it := range items {
 		if it.Value() != nil {
