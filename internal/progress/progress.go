@@ -120,7 +120,8 @@ func (s *Shards) ProcessStart(b *consumer.Batch) time.Time {
 		return now
 	}
 	h.running = append(h.running, now)
-	if last := b.Records[len(b.Records)-1].Position; last.Compare(h.high) > 0 { // else it was delivered before, and failed
+	// What is not higher was delivered before, and failed; or, with several keys at a time, a neighbour was a moment faster, which then stands for both.
+	if last := b.Records[len(b.Records)-1].Position; last.Compare(h.high) > 0 {
 		h.high = last
 		h.deliver(run{last, b.Records[0].ArrivalTime, len(b.Records)})
 	}
