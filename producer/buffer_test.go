@@ -108,7 +108,7 @@ func TestPutCopiesTheData(t *testing.T) {
 
 func TestTheBufferIsBoundedAndPutWaitsInTurn(t *testing.T) {
 	for name, cfg := range map[string]producer.Config{
-		"records": {BufferRecords: 10, InFlight: 1}, "bytes": {BufferBytes: 10 * 1000, InFlight: 1},
+		"records": {BufferRecords: 10, InFlight: 1}, "bytes": {BufferBytes: 10 * counts(1000), InFlight: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, cfg, func(w *world) {
@@ -140,7 +140,7 @@ func TestTheBufferIsBoundedAndPutWaitsInTurn(t *testing.T) {
 						mu.Lock()
 						turns = append(turns, i/10)
 						mu.Unlock()
-						if h := w.p.Health(); h.BufferedRecords > 10 || h.BufferedBytes > 10*1000 {
+						if h := w.p.Health(); h.BufferedRecords > 10 || h.BufferedBytes > 10*counts(1000) {
 							w.Errorf("buffer %+v", h)
 						}
 					})
@@ -164,7 +164,7 @@ func TestTheBufferIsBoundedAndPutWaitsInTurn(t *testing.T) {
 }
 
 func TestWhoGivesUpWaitingLetsTheNextIn(t *testing.T) {
-	bubble(t, 1, producer.Config{BufferBytes: 100}, func(w *world) {
+	bubble(t, 1, producer.Config{BufferBytes: counts(50) + counts(91) - 1}, func(w *world) {
 		w.s.On("PutRecords", kinesistest.Status(500)).For(time.Minute)
 		w.put("k", strings.Repeat("x", 49))
 		ctx, cancel := context.WithCancel(context.Background())

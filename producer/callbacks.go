@@ -96,7 +96,7 @@ func (p *Producer) tell(f *Future, at time.Time) {
 	result, err := f.result()
 	for _, h := range p.hooks {
 		if h.Settled != nil {
-			h.Settled(SettledEvent{Result: result, Err: f.err, Buffered: at.Sub(f.item.Accepted), Bytes: int(f.size)})
+			h.Settled(SettledEvent{Result: result, Err: f.err, Buffered: at.Sub(f.item.Accepted), Bytes: f.bytes()})
 		}
 	}
 	if f.err != nil && p.onFailure != nil {

@@ -61,9 +61,9 @@ type Config struct {
 	Ordered     bool
 	OrderedGaps bool
 
-	// BufferBytes and BufferRecords bound what is accepted and has no verdict yet; Put waits when either is reached. Bytes are those of data and keys; a
-	// record takes about 250 bytes more while it is in the buffer, and what is being sent exists a second time, encoded.
-	// Defaults: 64 MiB and 100,000.
+	// BufferBytes and BufferRecords bound what is accepted and has no verdict yet; Put waits when either is reached. Bytes are those of memory: a record
+	// counts its data and keys twice, since what is being sent exists a second time, encoded, and 400 bytes more. A record that counts more than BufferBytes
+	// is refused. The SDK's copy of a request that is being written, of up to 4/3 of BatchBytes, comes on top. Defaults: 64 MiB and 100,000.
 	BufferBytes   int64
 	BufferRecords int
 }

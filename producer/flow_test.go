@@ -52,7 +52,7 @@ func (c crowd) run(t *testing.T, seed uint64) (m measured) {
 		var wg sync.WaitGroup
 		for i := range c.producers {
 			w := &world{T: t, s: s, k: clientOf(s, fmt.Sprint("producer-", i))}
-			cfg := producer.Config{Stream: stream, BufferBytes: 4 << 20, Ordered: c.ordered}
+			cfg := producer.Config{Stream: stream, BufferBytes: 10 << 20, Ordered: c.ordered}
 			p, err := producer.New(cfg, w.far(seed*1000+uint64(i), roundTrip(c.roundTrip, c.late)), producer.WithSeed(seed*1000+uint64(i)), producer.WithHooks(count))
 			if err != nil {
 				t.Fatal(err)

@@ -33,11 +33,14 @@ type Future struct {
 	gate    atomic.Pointer[gate]
 	outcome *stored
 	err     *RecordError
-	size    int32 // of keys and data: a record has 10 MiB at most
+	size    int32 // what it counts in the buffer: the data has 10 MiB at most
 	sub     int32
 	tries   int32
 	repeat  bool
 }
+
+// bytes is the length of data and keys.
+func (f *Future) bytes() int { return (int(f.size) - recordMemory) / 2 }
 
 // gate is what waits for a Future.
 type gate struct{ opened chan struct{} }

@@ -9,7 +9,7 @@ import (
 // Health is a moment of a producer.
 type Health struct {
 	BufferedRecords int   // accepted, without a verdict
-	BufferedBytes   int64 // their data and keys
+	BufferedBytes   int64 // what they count, see Config.BufferBytes
 	// OldestRecord is when the oldest of them was accepted; zero if there are none. If it does not move on, something is stuck: see the streams' Err.
 	OldestRecord time.Time
 	// Streams are those that records were put to, and Config.Stream, by name.

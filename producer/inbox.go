@@ -124,7 +124,7 @@ func (b *inbox) accept(f *Future) (start, signal bool) {
 	b.outstanding++
 	before := b.urgent()
 	b.items = append(b.items, &f.item)
-	b.itemBytes += int64(f.size)
+	b.itemBytes += int64(f.bytes())
 	start = !b.started
 	b.started = true
 	return start, len(b.items) == 1 || !before && b.urgent()

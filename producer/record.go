@@ -37,9 +37,13 @@ type Record struct {
 	Stream string
 }
 
-// size is what the record counts in the buffer.
+// recordMemory is what a record takes in the buffer beside its data and keys: its future, and its places in queues and requests.
+const recordMemory = 400
+
+// size is what the record counts in the buffer: the memory that it takes at most until it is settled. Its data and keys exist a second time while they are
+// on their way, encoded.
 func (r Record) size() int64 {
-	return int64(len(r.PartitionKey) + len(r.ExplicitHashKey) + len(r.Data))
+	return recordMemory + 2*int64(len(r.PartitionKey)+len(r.ExplicitHashKey)+len(r.Data))
 }
 
 // check says what is wrong with r, a record of s, or where on the ring it belongs. Everything the service would refuse is refused here: one bad record makes the
@@ -54,7 +58,7 @@ func (p *Producer) check(s *stream, r *Record) (shard.HashKey, error) {
 		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with the partition key, the stream takes %d", size, most)}
 	}
 	if size := r.size(); size > p.cfg.BufferBytes {
-		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("has %d bytes with its keys, more than BufferBytes (%d)", size, p.cfg.BufferBytes)}
+		return shard.HashKey{}, &InvalidError{"Data", fmt.Sprintf("takes %d bytes of memory with its keys, more than BufferBytes (%d)", size, p.cfg.BufferBytes)}
 	}
 	if r.ExplicitHashKey == "" {
 		return hash, nil

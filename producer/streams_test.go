@@ -94,7 +94,7 @@ func TestOneProducerWritesToSeveralStreams(t *testing.T) {
 }
 
 func TestAStreamThatStandsStillLeavesTheOthersTheirPart(t *testing.T) {
-	for name, cfg := range map[string]producer.Config{"records": {BufferRecords: 400}, "bytes": {BufferBytes: 400 * 1001}} {
+	for name, cfg := range map[string]producer.Config{"records": {BufferRecords: 400}, "bytes": {BufferBytes: 400 * counts(1001)}} {
 		t.Run(name, func(t *testing.T) {
 			several(t, cfg, func(w *world) {
 				w.s.On("PutRecords", kinesistest.Status(500)).Stream("stuck").For(10 * time.Minute)
@@ -169,7 +169,7 @@ func TestALargeRecordIsNotOvertakenForEver(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			several(t, producer.Config{BufferBytes: 100_000, AggregateBytes: -1, BatchRecords: 1, InFlight: 5}, func(w *world) {
+			several(t, producer.Config{BufferBytes: counts(100_000), AggregateBytes: -1, BatchRecords: 1, InFlight: 5}, func(w *world) {
 				w.s.On("PutRecords", kinesistest.Delay(time.Second))
 				ctx, cancel := context.WithCancel(context.Background())
 				var wg sync.WaitGroup
@@ -205,7 +205,7 @@ func TestALargeRecordIsNotOvertakenForEver(t *testing.T) {
 }
 
 func TestARecordLargerThanAStreamsPartIsAccepted(t *testing.T) {
-	several(t, producer.Config{BufferBytes: 1_000_000}, func(w *world) {
+	several(t, producer.Config{BufferBytes: counts(1_000_000)}, func(w *world) {
 		for i := range 8 {
 			f, err := w.p.Put(context.Background(), to(string(rune('a'+i)), "k", 900_000))
 			if err != nil {
