@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -115,8 +114,8 @@ func TestNoAnswerEndsRunAfterAnHourOfWork(t *testing.T) {
 				if !slices.Equal(firsts, sent) {
 					t.Errorf("first deliveries %q, want %q", firsts, sent)
 				}
-				if err := w.Shutdown(context.Background()); err != nil || w.err != nil {
-					t.Errorf("%v, %v", err, w.err)
+				if err := w.leave(); err != nil {
+					t.Error(err)
 				}
 			})
 		})

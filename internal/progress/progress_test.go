@@ -3,6 +3,7 @@ package progress_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,9 +129,9 @@ func TestLagIsTheAgeOfWhatIsNotStored(t *testing.T) {
 
 // Records that are handed over again are not delivered twice, and wait for as long as they fail.
 func TestWhatFailsIsCountedOnce(t *testing.T) {
-	fail := true
+	var works atomic.Bool
 	bubble(t, func(_ context.Context, b *consumer.Batch) error {
-		if fail {
+		if !works.Load() {
 			return fmt.Errorf("attempt %d", b.Attempt)
 		}
 		return nil
@@ -142,7 +143,7 @@ func TestWhatFailsIsCountedOnce(t *testing.T) {
 		if s.Undone != 3 || s.Busy != 0 {
 			w.t.Errorf("%+v, want 3 undone records and no call that runs", s)
 		}
-		fail = false
+		works.Store(true)
 		time.Sleep(time.Minute)
 		if s := w.one(); s.Undone != 0 || s.Lag != 0 {
 			w.t.Errorf("when it works again: %+v", s)
@@ -152,11 +153,10 @@ func TestWhatFailsIsCountedOnce(t *testing.T) {
 
 // A shard that is finished, and one that is lost while its code still runs, are gone for good.
 func TestAShardThatIsGoneIsNotShown(t *testing.T) {
-	var block chan struct{} // made inside the bubble
-	blocking := false
+	var block atomic.Pointer[chan struct{}] // made inside the bubble
 	bubble(t, func(context.Context, *consumer.Batch) error {
-		if blocking {
-			<-block
+		if c := block.Load(); c != nil {
+			<-*c
 		}
 		return nil
 	}, func(w *world) {
@@ -167,7 +167,8 @@ func TestAShardThatIsGoneIsNotShown(t *testing.T) {
 		if held := w.shards.Held(); len(held) != 2 || held[0].ID != left || held[1].ID != right {
 			w.t.Fatalf("after a split %+v is held", held)
 		}
-		block, blocking = make(chan struct{}), true
+		blocked := make(chan struct{})
+		block.Store(&blocked)
 		w.put(20)
 		time.Sleep(10 * time.Second)
 		cut := w.s.On("UpdateItem", kinesistest.Status(503))
@@ -175,7 +176,7 @@ func TestAShardThatIsGoneIsNotShown(t *testing.T) {
 		if held := w.shards.Held(); len(held) != 0 {
 			w.t.Errorf("lost, and %+v is held", held)
 		}
-		close(block)
+		close(blocked)
 		time.Sleep(time.Second)
 		if held := w.shards.Held(); len(held) != 0 {
 			w.t.Errorf("the code of lost shards returned, and %+v is held", held)
