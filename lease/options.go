@@ -36,7 +36,7 @@ func WithSeed(seed uint64) Option {
 // Hooks report what a coordinator does. Functions that are nil are not called; the others run on the coordinator's own goroutines, possibly several at once,
 // and must not block.
 type Hooks struct {
-	Acquired func(Event)     // a tenure begins; Took is how long the lease's writes took
+	Acquired func(Event)     // a tenure begins
 	Ended    func(Event)     // a tenure is over. Err: nil if it was given away, released or finished, else why (ErrLost, or the cause of a hard stop)
 	Stored   func(Event)     // Lease.Checkpoint was stored
 	Scanned  func(ScanEvent) // once a look at the table
@@ -45,17 +45,17 @@ type Hooks struct {
 // Event is about one lease, as this worker last knew it.
 type Event struct {
 	Lease Lease
-	Took  time.Duration
-	Err   error
+	Took  time.Duration // of the tenure so far; with Acquired, from the first request for it to the answer
+	Err   error         // with Ended only, see there
 }
 
 // ScanEvent is one look at the table.
 type ScanEvent struct {
-	Leases  int // rows that are leases
-	Workers int // owners of live leases, this one included
-	Expired int // leases whose owner has been silent for too long
-	Unowned int // leases that nobody owns and that could be read
-	Wanted  int // leases this worker would like to have beyond those it holds
-	Took    time.Duration
-	Err     error
+	Leases  int           // rows that are leases
+	Workers int           // owners of live leases, this one included
+	Expired int           // leases whose owner has been silent for too long
+	Unowned int           // leases that nobody owns and that could be read
+	Wanted  int           // leases this worker would like to have beyond those it holds
+	Took    time.Duration // of the listing
+	Err     error         // why it failed, and the numbers are 0; nil if it succeeded
 }

@@ -110,7 +110,7 @@ func (t *Tenure) Mark(p checkpoint.Position) error {
 //
 // Errors: ErrLost, checkpoint.ErrNotDelivered, checkpoint.ErrBackwards; checkpoint.ErrUncertain beside ErrLost or ctx's error: it may be stored.
 func (t *Tenure) Checkpoint(ctx context.Context, p checkpoint.Position) error {
-	return t.write(ctx, "checkpoint", p, func(now instant) (int, effects, error) { return t.k.m.store(now, p) }, func(id int) bool { return t.k.m.abandon(id) })
+	return t.write(ctx, "checkpoint", p, func(now instant) (int, effects, error) { return t.k.m.store(now, p) }, t.k.m.abandon)
 }
 
 // Prepare announces p: it is written as pending, with state, beside the stored position, which stays. Whoever holds the lease next finds both in
@@ -124,7 +124,7 @@ func (t *Tenure) Prepare(ctx context.Context, p checkpoint.Position, state []byt
 		return fmt.Errorf("lease %s: prepare %s: %d bytes: %w", t.k.key, p, len(state), checkpoint.ErrStateTooLarge)
 	}
 	state = bytes.Clone(state) // a request may still be on its way when the call has returned
-	return t.write(ctx, "prepare", p, func(now instant) (int, effects, error) { return t.k.m.prepare(now, p, state) }, func(id int) bool { return t.k.m.unprepare(id) })
+	return t.write(ctx, "prepare", p, func(now instant) (int, effects, error) { return t.k.m.prepare(now, p, state) }, t.k.m.unprepare)
 }
 
 // write asks the machine for something to be written and waits for the answer. abandon tells the machine that nobody waits any longer, and reports whether

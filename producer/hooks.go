@@ -47,15 +47,15 @@ type SettledEvent struct {
 
 // ResentEvent is an aggregate that was stored in vain.
 type ResentEvent struct {
-	Stream           string
+	Stream           string // as its records name it
 	Expected, Actual string // shards
-	Records          int
+	Records          int    // user records in it
 }
 
-// ShardMapEvent is a listing of the shards. Version changes with the set of open shards; it and Shards are those of the map in use, 0 before the first.
+// ShardMapEvent is a listing of the shards.
 type ShardMapEvent struct {
-	Stream  string
-	Shards  int
-	Version int64
-	Err     error
+	Stream  string // as its records name it
+	Shards  int    // open ones, in the map that is in use; 0 before the first
+	Version int64  // of that map, 0 before the first; it grows with each change of the open shards
+	Err     error  // why the listing failed, and the map is the one of before; nil if it succeeded
 }

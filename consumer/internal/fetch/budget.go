@@ -54,20 +54,28 @@ type Account struct {
 	press chan struct{} // closed when others need what this shard can drop; nil unless it is stuck
 }
 
-// do changes the ledger, and tells those whom the change concerns.
+// do changes the ledger, and tells those whom the change concerns when the lock is given back.
 func (a *Account) do(change func(l *ledger)) {
-	a.b.mu.Lock()
-	defer a.b.mu.Unlock()
-	change(&a.b.l)
-	for _, s := range a.b.l.settle() {
-		close(a.b.open[s].ready)
+	for _, told := range a.b.change(change) {
+		close(told)
 	}
-	for _, s := range a.b.l.stuck {
-		if other := a.b.open[s]; s.pressed && other.press != nil {
-			close(other.press)
-			other.press = nil
+}
+
+// change returns the channels that are to be closed. Nobody else closes them: each is taken away as it is found.
+func (b *Budget) change(change func(l *ledger)) (tell []chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.l)
+	for _, s := range b.l.settle() {
+		granted := b.open[s]
+		tell, granted.ready = append(tell, granted.ready), nil
+	}
+	for _, s := range b.l.stuck {
+		if other := b.open[s]; s.pressed && other.press != nil {
+			tell, other.press = append(tell, other.press), nil
 		}
 	}
+	return tell
 }
 
 // wait asks for bytes and waits until they are there, or returns ctx's error.
