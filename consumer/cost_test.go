@@ -3,7 +3,6 @@
 package consumer_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"flag"
@@ -11,12 +10,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +23,7 @@ import (
 
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/consumer"
+	"github.com/kinesiskit/kinesiskit/internal/costtest"
 	"github.com/kinesiskit/kinesiskit/kinesistest"
 	"github.com/kinesiskit/kinesiskit/lease/memstore"
 )
@@ -74,33 +71,13 @@ func server(t *testing.T, shards int) *kinesis.Client {
 	if !*cost {
 		t.Skip("no -cost")
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverVariable+"=1")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	url := costtest.Child(t, serverVariable)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
 	t.Cleanup(transport.CloseIdleConnections)
 	k := kinesis.New(kinesis.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(strings.TrimSpace(url)), HTTPClient: &http.Client{Transport: transport},
+		Region: "us-east-1", BaseEndpoint: &url, HTTPClient: &http.Client{Transport: transport},
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 	})
 	if _, err := k.CreateStream(context.Background(), &kinesis.CreateStreamInput{StreamName: ptr(streamName), ShardCount: aws.Int32(int32(shards))}); err != nil {
@@ -126,24 +103,12 @@ func load(t *testing.T, k *kinesis.Client, hashKey string, key func(i int) strin
 	return n
 }
 
-// cpu is what this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // spend returns the CPU time of fn for each of n records.
 func spend(n int, fn func()) float64 {
 	runtime.GC()
-	before := cpu()
+	before := costtest.CPU()
 	fn()
-	return float64((cpu() - before).Nanoseconds()) / float64(n)
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
+	return float64((costtest.CPU() - before).Nanoseconds()) / float64(n)
 }
 
 // bareLoop reads a shard from its oldest record to its newest.
@@ -216,8 +181,8 @@ func TestCostOfDelivery(t *testing.T) {
 		each, batch = append(each, e/bare), append(batch, b/bare)
 	}
 	t.Logf("medians of %d, %d CPUs: %.2f x with Each (bound %.2f), %.2f x with Batches (bound %.2f)", costRounds, runtime.NumCPU(),
-		median(each), costOfEach, median(batch), costOfBatch)
-	if median(each) > costOfEach || median(batch) > costOfBatch {
+		costtest.Median(each), costOfEach, costtest.Median(batch), costOfBatch)
+	if costtest.Median(each) > costOfEach || costtest.Median(batch) > costOfBatch {
 		t.Error("a bound is broken")
 	}
 }
@@ -258,9 +223,9 @@ func TestCostOfIdleShards(t *testing.T) {
 	}
 	<-time.After(20 * time.Second)
 	const span = 30 * time.Second
-	before := cpu()
+	before := costtest.CPU()
 	<-time.After(span)
-	used := float64((cpu() - before).Microseconds()) / span.Seconds()
+	used := float64((costtest.CPU() - before).Microseconds()) / span.Seconds()
 	t.Logf("one of %d idle shards costs %.2f goroutines, %.1f KiB and %.0f µs of CPU a second", idleShards,
 		float64(runtime.NumGoroutine()-goroutines)/idleShards, (memory()-bytes)/idleShards/1024, used/idleShards)
 	cancel()

@@ -3,7 +3,6 @@
 package producer_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"flag"
@@ -12,11 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +22,7 @@ import (
 
 	"github.com/kinesiskit/kinesiskit/aggregation"
 	"github.com/kinesiskit/kinesiskit/internal/awsx"
+	"github.com/kinesiskit/kinesiskit/internal/costtest"
 	"github.com/kinesiskit/kinesiskit/producer"
 )
 
@@ -95,29 +92,8 @@ func countEntries(body io.Reader) (n int) {
 // nullServer starts one in a process of its own, so that what it costs is not counted.
 func nullServer(t *testing.T) *kinesis.Client {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), nullServerVariable+"=1")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
 	return kinesis.New(kinesis.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + strings.TrimSpace(addr)), HTTPClient: awsx.HTTPClient(),
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + costtest.Child(t, nullServerVariable)), HTTPClient: awsx.HTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 	})
 }
@@ -140,25 +116,15 @@ func (s spent) String() string {
 
 // spend runs fn, which deals with some records, and says what it cost.
 func spend(fn func() (records int)) spent {
-	cpu := func() time.Duration {
-		var u syscall.Rusage
-		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	c, start := cpu(), time.Now()
+	c, start := costtest.CPU(), time.Now()
 	n := fn()
-	s := spent{wall: time.Since(start), cpu: cpu() - c, records: n}
+	s := spent{wall: time.Since(start), cpu: costtest.CPU() - c, records: n}
 	runtime.ReadMemStats(&after)
 	s.allocs, s.bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return s
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
 }
 
 // bareBuilder packs the records that the other side puts into aggregates, and does nothing else.
@@ -230,9 +196,9 @@ func TestCost(t *testing.T) {
 	}
 	t.Logf("medians of %d, %d CPUs", costRounds, runtime.NumCPU())
 	t.Logf("Put of 100 bytes to a client that does nothing: %.2f of the rate of a bare Builder loop (bound %.2f), %.3f allocations a record",
-		median(rate), costOfPut, median(allocs))
-	t.Logf("through the SDK to a server that does nothing: %.2f x the CPU of a bare loop of PutRecords (bound %.2f)", median(cpu), costOfSDK)
-	if median(rate) < costOfPut || median(allocs) > 1.05 || median(cpu) > costOfSDK {
+		costtest.Median(rate), costOfPut, costtest.Median(allocs))
+	t.Logf("through the SDK to a server that does nothing: %.2f x the CPU of a bare loop of PutRecords (bound %.2f)", costtest.Median(cpu), costOfSDK)
+	if costtest.Median(rate) < costOfPut || costtest.Median(allocs) > 1.05 || costtest.Median(cpu) > costOfSDK {
 		t.Error("a bound is broken")
 	}
 }

@@ -3,13 +3,11 @@ package otelkinesis_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -20,16 +18,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kinesiskit/kinesiskit/consumer"
+	"github.com/kinesiskit/kinesiskit/internal/plugintest"
 	"github.com/kinesiskit/kinesiskit/kinesistest"
-	"github.com/kinesiskit/kinesiskit/lease/dynamostore"
 	"github.com/kinesiskit/kinesiskit/plugin/otelkinesis"
 	"github.com/kinesiskit/kinesiskit/producer"
 )
 
 // world is a stream of two shards, and what is exported of those who use it.
 type world struct {
-	t       *testing.T
-	s       *kinesistest.Server
+	*plugintest.World
 	reader  *sdkmetric.ManualReader
 	meters  *sdkmetric.MeterProvider
 	spans   *tracetest.SpanRecorder
@@ -40,58 +37,25 @@ func bubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, s: kinesistest.New(), reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder()}
-		defer func() { _ = w.s.Close() }()
+		w := &world{World: plugintest.New(t), reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder()}
 		w.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(w.reader))
 		w.tracers = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(w.spans))
-		w.s.CreateStream("orders", 2)
 		test(w)
 	})
 }
 
-func (w *world) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // consume runs a worker until the returned function is called.
 func (w *world) consume(g otelkinesis.Granularity, h consumer.Handler, opts ...consumer.Option) (stop func()) {
-	w.t.Helper()
-	opts = append(opts, otelkinesis.Consumer("app", g, w.meters, w.tracers))
-	c, err := consumer.New(consumer.Config{Application: "app", Stream: "orders", Worker: "worker"}, kinesis.NewFromConfig(w.s.Config("worker")),
-		dynamostore.New(dynamodb.NewFromConfig(w.s.Config("worker")), dynamostore.Config{Table: "orders-app"}), h, opts...)
-	w.must(err)
-	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan error)
-	go func() { done <- c.Run(ctx) }()
-	return func() {
-		cancel()
-		w.must(<-done)
-	}
-}
-
-// put stores n records, for all shards.
-func (w *world) put(n int, opts ...producer.Option) {
-	w.t.Helper()
-	p, err := producer.New(producer.Config{Stream: "orders"}, kinesis.NewFromConfig(w.s.Config("producer")), opts...)
-	w.must(err)
-	records := make([]producer.Record, n)
-	for i := range records {
-		records[i] = producer.Record{PartitionKey: fmt.Sprint("key ", i), Data: []byte("data")}
-	}
-	_, err = p.PutAll(w.t.Context(), records)
-	w.must(err)
-	w.must(p.Close(w.t.Context()))
+	w.T.Helper()
+	return w.Consume(h, append(opts, otelkinesis.Consumer("app", g, w.meters, w.tracers))...)
 }
 
 // exported returns every series: "name{attribute=value,…}" with attributes in order, without those that all have; of a histogram the number of
 // observations.
 func (w *world) exported() map[string]float64 {
-	w.t.Helper()
+	w.T.Helper()
 	var all metricdata.ResourceMetrics
-	w.must(w.reader.Collect(context.Background(), &all))
+	w.Must(w.reader.Collect(context.Background(), &all))
 	series := map[string]float64{}
 	add := func(name string, set attribute.Set, v float64) {
 		var labels []string
@@ -128,7 +92,7 @@ func (w *world) exported() map[string]float64 {
 					add(m.Name, p.Attributes, float64(p.Count))
 				}
 			default:
-				w.t.Errorf("%s is a %T", m.Name, d)
+				w.T.Errorf("%s is a %T", m.Name, d)
 			}
 		}
 	}
@@ -137,15 +101,15 @@ func (w *world) exported() map[string]float64 {
 
 // want holds series to bounds, {at least, at most}.
 func (w *world) want(when string, bounds map[string][2]float64) {
-	w.t.Helper()
+	w.T.Helper()
 	got := w.exported()
 	for name, b := range bounds {
 		if v, ok := got[name]; !ok || v < b[0] || v > b[1] {
-			w.t.Errorf("%s: %s is %v (there: %v), want %v to %v", when, name, v, ok, b[0], b[1])
+			w.T.Errorf("%s: %s is %v (there: %v), want %v to %v", when, name, v, ok, b[0], b[1])
 		}
 	}
-	if w.t.Failed() {
-		w.t.Logf("%s: %v", when, got)
+	if w.T.Failed() {
+		w.T.Logf("%s: %v", when, got)
 	}
 }
 
@@ -167,7 +131,7 @@ func TestAConsumerIsReportedByApplication(t *testing.T) {
 			kcl + "read.lag.duration{}": {0, 0}, kcl + "checkpoint.lag.duration{}": {0, 0}, kcl + "consumer.lag.duration{}": {50, 500},
 			"messaging.client.operation.duration" + receive: {50, 500},
 		})
-		w.put(40)
+		w.Put(40)
 		time.Sleep(15 * time.Second)
 		w.want("while calls run", map[string][2]float64{
 			"messaging.client.consumed.messages" + receive: {40, 40}, kcl + "records.size{}": {2, 4}, kcl + "checkpoint.lag.duration{}": {13_000, 16_000},
@@ -180,7 +144,7 @@ func TestAConsumerIsReportedByApplication(t *testing.T) {
 		w.want("after the end", map[string][2]float64{kcl + "current_leases{}": {0, 0}})
 		for name := range w.exported() {
 			if strings.HasPrefix(name, kcl+"read.lag") || strings.Contains(name, "shard") || strings.Contains(name, "lost") {
-				w.t.Errorf("%s is exported, and nothing is held, divided by shards, or lost", name)
+				w.T.Errorf("%s is exported, and nothing is held, divided by shards, or lost", name)
 			}
 		}
 	})
@@ -190,28 +154,28 @@ func TestAConsumerIsReportedByApplication(t *testing.T) {
 func TestAShardThatIsGoneHasNoGauges(t *testing.T) {
 	bubble(t, func(w *world) {
 		stop := w.consume(otelkinesis.Shard, consumer.Each(func(context.Context, *consumer.Record) error { return nil }))
-		w.put(20)
+		w.Put(20)
 		time.Sleep(30 * time.Second)
 		of := func(metric, shard string) string { return kcl + metric + "{aws.kinesis.shard.id=" + shard + "}" }
 		const parent, other = "shardId-000000000000", "shardId-000000000001"
 		w.want("before the split", map[string][2]float64{
 			of("read.lag.duration", parent): {0, 0}, of("checkpoint.lag.duration", parent): {0, 0}, of("read.lag.duration", other): {0, 0},
 		})
-		left, right := w.s.Split("orders", parent)
-		w.put(50)
+		left, right := w.Server.Split("orders", parent)
+		w.Put(50)
 		time.Sleep(time.Minute)
 		w.want("after the split", map[string][2]float64{
 			of("read.lag.duration", left): {0, 0}, of("read.lag.duration", right): {0, 0}, of("read.lag.duration", other): {0, 0},
 		})
 		for name := range w.exported() {
 			if strings.Contains(name, parent) {
-				w.t.Errorf("%s is exported after the end of its shard", name)
+				w.T.Errorf("%s is exported after the end of its shard", name)
 			}
 		}
 		stop()
 		for name := range w.exported() {
 			if strings.Contains(name, "shard") {
-				w.t.Errorf("%s is exported after the end of the worker", name)
+				w.T.Errorf("%s is exported after the end of the worker", name)
 			}
 		}
 	})
@@ -233,8 +197,8 @@ func TestTroubleOfAConsumerIsCounted(t *testing.T) {
 			return nil
 		}), consumer.WithErrorPolicy(policy))
 		time.Sleep(time.Minute)
-		throttled := w.s.On("GetRecords", kinesistest.Throttle()).Times(4)
-		w.put(20)
+		throttled := w.Server.On("GetRecords", kinesistest.Throttle()).Times(4)
+		w.Put(20)
 		time.Sleep(2 * time.Minute)
 		throttled.Remove()
 		w.want("a poisoned record", map[string][2]float64{
@@ -244,7 +208,7 @@ func TestTroubleOfAConsumerIsCounted(t *testing.T) {
 				"messaging.operation.type=receive}": {4, 4},
 			kcl + "records_processed{}": {19, 19},
 		})
-		cut := w.s.On("UpdateItem", kinesistest.Status(503))
+		cut := w.Server.On("UpdateItem", kinesistest.Status(503))
 		time.Sleep(time.Minute)
 		w.want("without the table", map[string][2]float64{kcl + "current_leases{}": {0, 0}, kcl + "lost_leases{}": {2, 2}})
 		cut.Remove()
@@ -268,7 +232,7 @@ func TestACallIsASpan(t *testing.T) {
 			}
 			return nil
 		}))
-		w.put(2)
+		w.Put(2)
 		time.Sleep(time.Minute)
 		stop()
 		parents := map[trace.SpanID]string{}
@@ -282,7 +246,7 @@ func TestACallIsASpan(t *testing.T) {
 			id, _ := attrs.Value("messaging.message.id")
 			if s.Name() != "process orders" || s.SpanKind() != trace.SpanKindConsumer || !strings.HasPrefix(shard.AsString(), "shardId-") || len(id.AsString()) < 50 ||
 				s.EndTime().Sub(s.StartTime()) != time.Second {
-				w.t.Errorf("span %q, %v, %v, %v", s.Name(), s.SpanKind(), s.Attributes(), s.EndTime().Sub(s.StartTime()))
+				w.T.Errorf("span %q, %v, %v, %v", s.Name(), s.SpanKind(), s.Attributes(), s.EndTime().Sub(s.StartTime()))
 			}
 			if s.Status().Code == codes.Error && s.Status().Description == "once" {
 				failed++
@@ -291,19 +255,19 @@ func TestACallIsASpan(t *testing.T) {
 		}
 		for _, s := range w.spans.Ended() {
 			if s.Name() == "inner" && parents[s.Parent().SpanID()] == "" {
-				w.t.Error("what the call does is in no span of a call")
+				w.T.Error("what the call does is in no span of a call")
 			}
 		}
 		if failed != 1 || len(parents) != 3 {
-			w.t.Errorf("%d calls, of which %d failed; want three and one", len(parents), failed)
+			w.T.Errorf("%d calls, of which %d failed; want three and one", len(parents), failed)
 		}
 	})
 }
 
 func TestAProducerIsReported(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.s.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 1)).Times(1)
-		w.put(100, otelkinesis.Producer(w.meters, w.tracers))
+		w.Server.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 1)).Times(1)
+		w.Put(100, otelkinesis.Producer(w.meters, w.tracers))
 		const put = "messaging.operation.name=put_records,messaging.operation.type=send}"
 		w.want("after a throttle", map[string][2]float64{
 			"messaging.client.sent.messages{" + put: {100, 100}, "messaging.client.operation.duration{" + put: {1, 5},
@@ -312,33 +276,33 @@ func TestAProducerIsReported(t *testing.T) {
 		failed := 0
 		for _, s := range w.spans.Ended() {
 			if s.Name() != "put_records orders" || s.SpanKind() != trace.SpanKindClient {
-				w.t.Errorf("span %q of kind %v", s.Name(), s.SpanKind())
+				w.T.Errorf("span %q of kind %v", s.Name(), s.SpanKind())
 			}
 			if s.Status().Code == codes.Error {
 				failed++
 			}
 		}
 		if failed != 1 {
-			w.t.Errorf("%d spans failed, want 1", failed)
+			w.T.Errorf("%d spans failed, want 1", failed)
 		}
 	})
 }
 
 func TestRecordsThatAreNotStoredSayWhy(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.s.On("PutRecords", kinesistest.Status(503))
-		p, err := producer.New(producer.Config{Stream: "orders", RecordTTL: 10 * time.Second}, kinesis.NewFromConfig(w.s.Config("producer")),
+		w.Server.On("PutRecords", kinesistest.Status(503))
+		p, err := producer.New(producer.Config{Stream: "orders", RecordTTL: 10 * time.Second}, kinesis.NewFromConfig(w.Server.Config("producer")),
 			otelkinesis.Producer(w.meters, nil))
-		w.must(err)
-		if _, err := p.PutAll(w.t.Context(), []producer.Record{{PartitionKey: "a", Data: []byte("data")}}); err == nil {
-			w.t.Error("it was stored")
+		w.Must(err)
+		if _, err := p.PutAll(w.T.Context(), []producer.Record{{PartitionKey: "a", Data: []byte("data")}}); err == nil {
+			w.T.Error("it was stored")
 		}
-		w.must(p.Close(w.t.Context()))
+		w.Must(p.Close(w.T.Context()))
 		w.want("after 10 s", map[string][2]float64{
 			"messaging.client.sent.messages{error.type=expired,messaging.operation.name=put_records,messaging.operation.type=send}": {1, 1},
 		})
 		if n := len(w.spans.Ended()); n != 0 {
-			w.t.Errorf("%d spans without a tracer", n)
+			w.T.Errorf("%d spans without a tracer", n)
 		}
 	})
 }

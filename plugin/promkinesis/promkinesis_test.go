@@ -8,22 +8,20 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/kinesiskit/kinesiskit/consumer"
+	"github.com/kinesiskit/kinesiskit/internal/plugintest"
 	"github.com/kinesiskit/kinesiskit/kinesistest"
-	"github.com/kinesiskit/kinesiskit/lease/dynamostore"
 	"github.com/kinesiskit/kinesiskit/plugin/promkinesis"
 	"github.com/kinesiskit/kinesiskit/producer"
 )
 
 // world is a stream of two shards, and what is exported of those who use it.
 type world struct {
-	t   *testing.T
-	s   *kinesistest.Server
+	*plugintest.World
 	reg *prometheus.Registry
 }
 
@@ -31,57 +29,24 @@ func bubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t, kinesistest.New(), prometheus.NewPedanticRegistry()}
-		defer func() { _ = w.s.Close() }()
-		w.s.CreateStream("orders", 2)
+		w := &world{plugintest.New(t), prometheus.NewPedanticRegistry()}
 		test(w)
 	})
 }
 
-func (w *world) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // consume runs a worker until the returned function is called.
-func (w *world) consume(g promkinesis.Granularity, cfg consumer.Config, h consumer.Handler, opts ...consumer.Option) (stop func()) {
-	w.t.Helper()
+func (w *world) consume(g promkinesis.Granularity, h consumer.Handler, opts ...consumer.Option) (stop func()) {
+	w.T.Helper()
 	opt, err := promkinesis.Consumer(w.reg, "app", g)
-	w.must(err)
-	cfg.Application, cfg.Stream, cfg.Worker = "app", "orders", "worker"
-	c, err := consumer.New(cfg, kinesis.NewFromConfig(w.s.Config("worker")),
-		dynamostore.New(dynamodb.NewFromConfig(w.s.Config("worker")), dynamostore.Config{Table: "orders-app"}), h, append(opts, opt)...)
-	w.must(err)
-	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan error)
-	go func() { done <- c.Run(ctx) }()
-	return func() {
-		cancel()
-		w.must(<-done)
-	}
-}
-
-// put stores n records, for all shards.
-func (w *world) put(n int, opts ...producer.Option) {
-	w.t.Helper()
-	p, err := producer.New(producer.Config{Stream: "orders"}, kinesis.NewFromConfig(w.s.Config("producer")), opts...)
-	w.must(err)
-	records := make([]producer.Record, n)
-	for i := range records {
-		records[i] = producer.Record{PartitionKey: fmt.Sprint("key ", i), Data: []byte("data")}
-	}
-	_, err = p.PutAll(w.t.Context(), records)
-	w.must(err)
-	w.must(p.Close(w.t.Context()))
+	w.Must(err)
+	return w.Consume(h, append(opts, opt)...)
 }
 
 // exported returns every series: "name{label=value,…}", without the prefix of the library; of a histogram the number of observations.
 func (w *world) exported() map[string]float64 {
-	w.t.Helper()
+	w.T.Helper()
 	families, err := w.reg.Gather()
-	w.must(err)
+	w.Must(err)
 	series := map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
@@ -108,15 +73,15 @@ func value(m *dto.Metric) float64 {
 
 // want holds series to bounds, {at least, at most}.
 func (w *world) want(when string, bounds map[string][2]float64) {
-	w.t.Helper()
+	w.T.Helper()
 	got := w.exported()
 	for name, b := range bounds {
 		if v, ok := got[name]; !ok || v < b[0] || v > b[1] {
-			w.t.Errorf("%s: %s is %v (there: %v), want %v to %v", when, name, v, ok, b[0], b[1])
+			w.T.Errorf("%s: %s is %v (there: %v), want %v to %v", when, name, v, ok, b[0], b[1])
 		}
 	}
-	if w.t.Failed() {
-		w.t.Logf("%s: %v", when, got)
+	if w.T.Failed() {
+		w.T.Logf("%s: %v", when, got)
 	}
 }
 
@@ -124,7 +89,7 @@ const app = "{app=app,stream=orders}"
 
 func TestAConsumerIsReportedByApplication(t *testing.T) {
 	bubble(t, func(w *world) {
-		stop := w.consume(promkinesis.Application, consumer.Config{}, consumer.Batches(func(ctx context.Context, _ *consumer.Batch) error {
+		stop := w.consume(promkinesis.Application, consumer.Batches(func(ctx context.Context, _ *consumer.Batch) error {
 			time.Sleep(20 * time.Second)
 			return nil
 		}))
@@ -134,7 +99,7 @@ func TestAConsumerIsReportedByApplication(t *testing.T) {
 			"consumer_lag_seconds" + app: {0, 0}, "consumer_read_lag_seconds" + app: {0, 0}, "consumer_uncheckpointed_records" + app: {0, 0},
 			"consumer_processor_stuck_seconds" + app: {0, 0},
 		})
-		w.put(40)
+		w.Put(40)
 		time.Sleep(15 * time.Second)
 		w.want("while calls run", map[string][2]float64{
 			"consumer_records_total" + app: {40, 40}, "consumer_bytes_total" + app: {100, 10_000}, "consumer_uncheckpointed_records" + app: {40, 40},
@@ -149,7 +114,7 @@ func TestAConsumerIsReportedByApplication(t *testing.T) {
 		w.want("after the end", map[string][2]float64{"consumer_lease_owned" + app: {0, 0}})
 		for name := range w.exported() {
 			if strings.HasPrefix(name, "consumer_lag") || strings.Contains(name, "shard=") || strings.Contains(name, "lost") {
-				w.t.Errorf("%s is exported, and nothing is held, divided by shards, or lost", name)
+				w.T.Errorf("%s is exported, and nothing is held, divided by shards, or lost", name)
 			}
 		}
 	})
@@ -164,18 +129,18 @@ func TestTroubleOfAConsumerIsCounted(t *testing.T) {
 			}
 			return consumer.Skip
 		}
-		stop := w.consume(promkinesis.Application, consumer.Config{}, consumer.Each(func(_ context.Context, r *consumer.Record) error {
+		stop := w.consume(promkinesis.Application, consumer.Each(func(_ context.Context, r *consumer.Record) error {
 			if r.PartitionKey == "key 7" {
 				return fmt.Errorf("poison")
 			}
 			return nil
 		}), consumer.WithErrorPolicy(policy))
 		time.Sleep(time.Minute)
-		throttled := w.s.On("GetRecords", kinesistest.Throttle()).Times(4)
-		w.put(20)
+		throttled := w.Server.On("GetRecords", kinesistest.Throttle()).Times(4)
+		w.Put(20)
 		time.Sleep(2 * time.Minute)
 		throttled.Remove()
-		slow := w.s.On("GetRecords", kinesistest.Delay(50*time.Millisecond)).Times(5)
+		slow := w.Server.On("GetRecords", kinesistest.Delay(50*time.Millisecond)).Times(5)
 		time.Sleep(time.Minute)
 		slow.Remove()
 		w.want("a poisoned record", map[string][2]float64{
@@ -185,7 +150,7 @@ func TestTroubleOfAConsumerIsCounted(t *testing.T) {
 			"consumer_process_duration_seconds{app=app,outcome=ok,stream=orders}":    {19, 19},
 			"consumer_fetch_duration_seconds" + app:                                  {5, 5},
 		})
-		cut := w.s.On("UpdateItem", kinesistest.Status(503))
+		cut := w.Server.On("UpdateItem", kinesistest.Status(503))
 		time.Sleep(time.Minute)
 		w.want("without the table", map[string][2]float64{
 			"consumer_lease_owned" + app: {0, 0}, "consumer_lease_lost_total{app=app,reason=lost,stream=orders}": {2, 2},
@@ -199,8 +164,8 @@ func TestTroubleOfAConsumerIsCounted(t *testing.T) {
 // With Shard each shard that is held has its series, and one that is gone has none: not a gauge, and not a counter.
 func TestAShardThatIsGoneHasNoSeries(t *testing.T) {
 	bubble(t, func(w *world) {
-		stop := w.consume(promkinesis.Shard, consumer.Config{}, consumer.Each(func(context.Context, *consumer.Record) error { return nil }))
-		w.put(20)
+		stop := w.consume(promkinesis.Shard, consumer.Each(func(context.Context, *consumer.Record) error { return nil }))
+		w.Put(20)
 		time.Sleep(30 * time.Second)
 		of := func(metric, shard string) string {
 			return "consumer_" + metric + "{app=app,shard=" + shard + ",stream=orders}"
@@ -210,21 +175,21 @@ func TestAShardThatIsGoneHasNoSeries(t *testing.T) {
 			of("lag_seconds", parent): {0, 0}, of("lease_owned", parent): {1, 1}, of("lease_acquired_total", parent): {1, 1}, of("records_total", parent): {1, 19},
 			of("lag_seconds", other): {0, 0}, of("records_total", other): {1, 19},
 		})
-		left, right := w.s.Split("orders", parent)
-		w.put(50)
+		left, right := w.Server.Split("orders", parent)
+		w.Put(50)
 		time.Sleep(time.Minute)
 		w.want("after the split", map[string][2]float64{
 			of("lag_seconds", left): {0, 0}, of("lag_seconds", right): {0, 0}, of("lease_owned", other): {1, 1}, of("records_total", left): {1, 49},
 		})
 		for name := range w.exported() {
 			if strings.Contains(name, parent) {
-				w.t.Errorf("%s is exported after the end of its shard", name)
+				w.T.Errorf("%s is exported after the end of its shard", name)
 			}
 		}
 		stop()
 		for name := range w.exported() {
 			if strings.Contains(name, "shard=") {
-				w.t.Errorf("%s is exported after the end of the worker", name)
+				w.T.Errorf("%s is exported after the end of the worker", name)
 			}
 		}
 	})
@@ -233,9 +198,9 @@ func TestAShardThatIsGoneHasNoSeries(t *testing.T) {
 func TestAProducerIsReported(t *testing.T) {
 	bubble(t, func(w *world) {
 		opt, err := promkinesis.Producer(w.reg)
-		w.must(err)
-		w.s.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 1)).Times(1)
-		w.put(100, opt)
+		w.Must(err)
+		w.Server.On("PutRecords", kinesistest.FailRecords("ProvisionedThroughputExceededException", 1)).Times(1)
+		w.Put(100, opt)
 		w.want("after a throttle", map[string][2]float64{
 			"producer_records_total{outcome=stored,stream=orders}": {100, 100}, "producer_bytes_total{stream=orders}": {400, 2000},
 			"producer_attempts_total{code=ok,stream=orders}": {2, 2}, "producer_attempts_total{code=throttled,stream=orders}": {1, 2},
@@ -248,14 +213,14 @@ func TestAProducerIsReported(t *testing.T) {
 func TestRecordsThatExpireAreCounted(t *testing.T) {
 	bubble(t, func(w *world) {
 		opt, err := promkinesis.Producer(w.reg)
-		w.must(err)
-		w.s.On("PutRecords", kinesistest.Status(503))
-		p, err := producer.New(producer.Config{Stream: "orders", RecordTTL: 10 * time.Second}, kinesis.NewFromConfig(w.s.Config("producer")), opt)
-		w.must(err)
-		if _, err := p.PutAll(w.t.Context(), []producer.Record{{PartitionKey: "a", Data: []byte("data")}}); err == nil {
-			w.t.Error("it was stored")
+		w.Must(err)
+		w.Server.On("PutRecords", kinesistest.Status(503))
+		p, err := producer.New(producer.Config{Stream: "orders", RecordTTL: 10 * time.Second}, kinesis.NewFromConfig(w.Server.Config("producer")), opt)
+		w.Must(err)
+		if _, err := p.PutAll(w.T.Context(), []producer.Record{{PartitionKey: "a", Data: []byte("data")}}); err == nil {
+			w.T.Error("it was stored")
 		}
-		w.must(p.Close(w.t.Context()))
+		w.Must(p.Close(w.T.Context()))
 		w.want("after 10 s", map[string][2]float64{
 			"producer_records_total{outcome=failed,stream=orders}": {1, 1}, "producer_expired_total{stream=orders}": {1, 1},
 			"producer_retries_total{stream=orders}": {1, 100},
